@@ -1,8 +1,9 @@
 #include "base/digest.h"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <sys/random.h>
+
+#include <bit>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -21,12 +22,34 @@ Md5Digest Md5(absl::string_view data) {
   return digest;
 }
 
-std::uint64_t ShortMac(absl::string_view key, absl::string_view data) {
-  unsigned char mac[EVP_MAX_MD_SIZE];
-  unsigned size = sizeof mac;
-  MR_CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-                reinterpret_cast<const unsigned char*>(data.data()), data.size(), mac, &size) != nullptr);
-  return Load<std::uint64_t>(reinterpret_cast<const char*>(mac));
+std::uint64_t SipHash(absl::string_view key, absl::string_view data) {
+  MR_CHECK(key.size() == 16);
+  const auto k0 = Load<std::uint64_t>(key.data());
+  const auto k1 = Load<std::uint64_t>(key.data() + 8);
+  std::uint64_t v0 = k0 ^ 0x736f6d6570736575, v1 = k1 ^ 0x646f72616e646f6d;
+  std::uint64_t v2 = k0 ^ 0x6c7967656e657261, v3 = k1 ^ 0x7465646279746573;
+  const auto rounds = [&](int count) {
+    while (count-- > 0) {
+      v0 += v1, v1 = std::rotl(v1, 13), v1 ^= v0, v0 = std::rotl(v0, 32);
+      v2 += v3, v3 = std::rotl(v3, 16), v3 ^= v2;
+      v0 += v3, v3 = std::rotl(v3, 21), v3 ^= v0;
+      v2 += v1, v1 = std::rotl(v1, 17), v1 ^= v2, v2 = std::rotl(v2, 32);
+    }
+  };
+  const auto absorb = [&](std::uint64_t word) {
+    v3 ^= word;
+    rounds(2);
+    v0 ^= word;
+  };
+  const char* at = data.data();
+  std::size_t left = data.size();
+  for (; left >= 8; left -= 8, at += 8) absorb(Load<std::uint64_t>(at));
+  std::uint64_t last = static_cast<std::uint64_t>(data.size() & 0xff) << 56;
+  for (std::size_t i = 0; i < left; ++i) last |= static_cast<std::uint64_t>(static_cast<unsigned char>(at[i])) << (8 * i);
+  absorb(last);
+  v2 ^= 0xff;
+  rounds(4);
+  return v0 ^ v1 ^ v2 ^ v3;
 }
 
 std::string RandomBytes(std::size_t size) {

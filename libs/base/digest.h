@@ -13,8 +13,8 @@ using Md5Digest = std::array<char, 16>;
 // MD5 of a message body: the digest that every official SDK checks. Not used for security. Thread-safe.
 Md5Digest Md5(absl::string_view data);
 
-// HMAC-SHA256 cut to its first 8 bytes, little-endian: the keyed MAC of receipt handles. Thread-safe.
-std::uint64_t ShortMac(absl::string_view key, absl::string_view data);
+// SipHash-2-4 of `data` under a key of 16 bytes: the keyed MAC of receipt handles. Thread-safe.
+std::uint64_t SipHash(absl::string_view key, absl::string_view data);
 
 // `size` bytes from the kernel's random source.
 std::string RandomBytes(std::size_t size);

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "core/actions.h"
 #include "core/events.h"
+#include "core/rules.h"
 
 // The broker's logic: append order, delivery, leases, metadata, liveness. A single-threaded state machine: the same
 // events give the same actions. No clock, random source, environment, thread, file or socket in this library.
@@ -34,6 +35,7 @@ struct Options {
   std::uint32_t answer_bytes_max = 8u << 20;
   std::uint64_t open_bytes_max = 256ull << 20;  // bookkeeping of open entries; one group gets at most a quarter
   std::uint32_t auto_create_queues = 4;
+  Rules rules;  // for tests
 };
 
 // The state image as the core reads it: all pairs whose key starts with `prefix`, in key order.

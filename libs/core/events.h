@@ -282,6 +282,8 @@ class EventBatch {
  public:
   // Log time that the shell steers towards, milliseconds; the core moves at most 1 s per turn and never back.
   std::int64_t time_millis = 0;
+  // This turn took everything that was waiting in the inbox. Silence of clients counts over such turns only.
+  bool inbox_emptied = true;
   std::string events;
   std::string text;
   std::size_t count = 0;
@@ -307,6 +309,7 @@ class EventBatch {
     events.clear();
     text.clear();
     count = 0;
+    inbox_emptied = true;
   }
 };
 

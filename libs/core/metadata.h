@@ -43,6 +43,7 @@ struct GroupConfig {
 };
 
 inline constexpr std::uint64_t kDeadLetterBit = 1ull << 63;  // topic id of %DLQ%g is g's id with this bit
+inline constexpr absl::string_view kDeadLetterPrefix = "%DLQ%";
 
 void Encode(const TopicConfig& topic, std::string& out);
 void Encode(const GroupConfig& group, std::string& out);

@@ -88,7 +88,8 @@ struct HandleRequest {
   bool suspend = false;
 };
 
-// kReply. `payload`: of a query (core/metadata.h), the new handle of a change, the message of kGetMessage.
+// kReply. `payload`: of a query (core/metadata.h), the new handle of a change, for kGetMessage an encoded Delivery
+// without answer and handle.
 struct Reply {
   std::uint32_t code = 0;
   absl::string_view text;

@@ -101,11 +101,15 @@ class Result {
     MR_CHECK(!ok());
     return std::get<1>(content_);
   }
-  T& operator*() {
+  T& operator*() & {
     MR_CHECK(ok());
     return std::get<0>(content_);
   }
-  const T& operator*() const {
+  T&& operator*() && {
+    MR_CHECK(ok());
+    return std::get<0>(std::move(content_));
+  }
+  const T& operator*() const& {
     MR_CHECK(ok());
     return std::get<0>(content_);
   }

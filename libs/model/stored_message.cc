@@ -20,6 +20,14 @@ void StoreRange(char* at, SliceRange range) {
 
 bool Inside(SliceRange range, absl::string_view slice) { return std::size_t{range.at} + range.size <= slice.size(); }
 
+// What the header says about the size of all; nullopt: no header of a version that this code reads.
+std::optional<std::uint64_t> StoredMessageBytes(absl::string_view header) {
+  if (header.size() < kStoredHeaderBytes || header[kStoredVersionAt] != kStoredMessageVersion) return std::nullopt;
+  return std::uint64_t{kStoredHeaderBytes} + Load<std::uint32_t>(header.data() + kStoredSystemBytesAt) +
+         Load<std::uint32_t>(header.data() + kStoredUserBytesAt) +
+         Load<std::uint32_t>(header.data() + kStoredBodyBytesAt);
+}
+
 }  // namespace
 
 std::string EncodeStoredMessage(const StoredMessageParts& parts) {
@@ -40,13 +48,6 @@ std::string EncodeStoredMessage(const StoredMessageParts& parts) {
   out.append(parts.user.data(), parts.user.size());
   out.append(parts.body.data(), parts.body.size());
   return out;
-}
-
-std::optional<std::uint64_t> StoredMessageBytes(absl::string_view header) {
-  if (header.size() < kStoredHeaderBytes || header[kStoredVersionAt] != kStoredMessageVersion) return std::nullopt;
-  return std::uint64_t{kStoredHeaderBytes} + Load<std::uint32_t>(header.data() + kStoredSystemBytesAt) +
-         Load<std::uint32_t>(header.data() + kStoredUserBytesAt) +
-         Load<std::uint32_t>(header.data() + kStoredBodyBytesAt);
 }
 
 std::optional<StoredMessageView> ParseStoredMessage(absl::string_view bytes) {

@@ -62,7 +62,4 @@ struct StoredMessageView {
 // nullopt: not a stored message of a version that this code reads. Takes constant time; slices are not looked at.
 std::optional<StoredMessageView> ParseStoredMessage(absl::string_view bytes);
 
-// The body of a message of which only the header is at hand: bytes of the whole stored message, nullopt as above.
-std::optional<std::uint64_t> StoredMessageBytes(absl::string_view header);
-
 }  // namespace millrace::model

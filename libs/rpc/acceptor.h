@@ -16,8 +16,9 @@ namespace millrace::rpc {
 
 // Owns a listening socket: accepts, waits for the first byte without reading it, and hands the connection over.
 //
-// Counting. A copy of every descriptor that was handed over stays here and reports the end of the connection (peer gone,
-// or the new owner has called shutdown(2), as gRPC does before it closes), so an open connection costs two descriptors.
+// Counting. A copy of every descriptor that was handed over stays here and reports the end of the connection (peer
+//           gone, or the new owner has called shutdown(2), as gRPC does before it closes), so an open connection costs
+//           two descriptors.
 // Limits.   At `connections_max` further ones are closed at once; so is one that says nothing for
 //           `first_byte_timeout_millis`.
 // Threads.  One of its own, which also runs `hand_over`. Destruction closes the listening socket and the connections

@@ -5,7 +5,8 @@
 
 namespace millrace::rpc {
 
-// OK: the chain can be read, its first certificate is not over, and the key belongs to it.
+// OK: the first certificate of the chain and the key can be read and belong together. Its dates are not looked at: most
+// clients accept an expired certificate, none accepts a server that does not start.
 // kInvalidArgument names the part that is wrong. Never prints key material.
 absl::Status CheckIdentity(const TlsIdentity& identity);
 

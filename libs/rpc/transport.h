@@ -53,7 +53,8 @@ class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
   virtual void OnMessage(std::string message) = 0;
-  virtual void OnHalfClose() = 0;  // the client will send nothing more; the handler finishes the call
+  // The client will send nothing more; the handler finishes the call. Not called when the call breaks.
+  virtual void OnHalfClose() = 0;
 };
 
 enum class CallKind { kUnary, kServerStream, kBidi };
@@ -70,7 +71,7 @@ class Service {
   virtual std::unique_ptr<StreamHandler> OnStream(std::shared_ptr<ServerCall> call) = 0;
 };
 
-// One bidirectional call in flight on the client. Thread-safe; no-ops after its end.
+// One bidirectional call in flight on the client. Thread-safe; no-ops after its end. Destruction cancels it.
 class ClientStream {
  public:
   virtual ~ClientStream() = default;
@@ -79,7 +80,8 @@ class ClientStream {
   virtual void Cancel() = 0;
 };
 
-// Called by one thread at a time, in order. OnEnded is the last call, and comes exactly once.
+// Called by one thread at a time, in order. OnEnded is the last call, and comes exactly once. It must not block: all
+// streams of a channel share one thread.
 class ClientStreamHandler {
  public:
   virtual ~ClientStreamHandler() = default;
@@ -90,6 +92,8 @@ class ClientStreamHandler {
 using HeaderList = std::initializer_list<std::pair<absl::string_view, absl::string_view>>;
 
 // A client's connection to one target; reconnects by itself. Thread-safe.
+// Lifetime. Destruction cancels the calls in flight and waits for their OnEnded, so it must not happen inside a
+//           handler; handlers must not open further streams then. A ClientStream may outlive its channel.
 class Channel {
  public:
   virtual ~Channel() = default;

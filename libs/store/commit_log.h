@@ -41,6 +41,9 @@ struct AppendBatch {
   std::vector<AppendRecord> records;
 };
 
+// Bytes that a batch takes in the log.
+std::uint32_t BatchBytes(const AppendBatch& batch);
+
 // A record as it was read. Views live as long as the buffer that the reader filled.
 struct LogRecord {
   std::uint64_t offset = 0;  // physical offset of its header
@@ -95,6 +98,7 @@ struct LogOptions {
   std::int64_t flush_interval_millis = 500;  // async flush: longest time a byte stays unflushed
   std::uint64_t recorded_end = 0;            // flushed end of the checkpoint
   bool prepare_segments = true;              // pre-write the next segment in the background
+  bool clean_stop = false;                   // recorded_end is the log's exact end: nothing behind it is searched
   LogRules rules;
 };
 
@@ -119,7 +123,8 @@ class CommitLog {
   struct Recovery {
     LogPosition end;                    // X: everything below is durable now
     std::uint64_t cut_bytes = 0;        // of a torn tail
-    bool tail_may_be_lost = false;      // nothing proves that the bytes behind X were never flushed
+    bool tail_may_be_lost = false;      // a tail was cut and nothing proves that it was never flushed; with async flush
+                                        // also after any unclean stop (it lost something only if the machine went down)
   };
 
   // Opens `directory` (created when missing), validates from `from` (the state image's position), cuts a torn tail for
@@ -135,7 +140,7 @@ class CommitLog {
 
   virtual ~CommitLog() = default;
 
-  // Queues a batch for the writer. Never blocks on the disk.
+  // Queues a batch for the writer. Never blocks on the disk. After OnFailed it does nothing.
   virtual void Append(AppendBatch batch) = 0;
 
   // Everything that was appended is written and flushed, or the log has failed. For tests and a clean stop.
@@ -154,13 +159,14 @@ class CommitLog {
   virtual std::uint64_t flushed_end() const = 0;
   virtual std::uint64_t written_end() const = 0;
   virtual LogPosition flushed_position() const = 0;  // batch boundary at flushed_end()
-  virtual std::uint64_t size_bytes() const = 0;      // of all segments
+  virtual std::uint64_t size_bytes() const = 0;      // from first_offset() to written_end()
   virtual LogMetrics metrics() const = 0;
 
   // Removes the oldest segments that end at or below `offset`, never the last one. Returns the new first offset.
   virtual absl::StatusOr<std::uint64_t> RemoveBelow(std::uint64_t offset) = 0;
 
-  // First and one-past-last offset and the age basis (log time of its last batch) of each segment, oldest first.
+  // First and one-past-last offset and the age basis of each segment, oldest first. The age basis is the log time of
+  // its last batch, or of the first batch behind it when this start has not read the segment.
   struct Segment {
     std::uint64_t first = 0, end = 0;
     std::int64_t last_log_time_millis = 0;

@@ -33,8 +33,11 @@ class QueueStore {
 
   // The next entry of a queue; `queue_offset` must follow the last one (a queue's first entry starts it anywhere).
   // Repeating an entry that is there already (a replay) does nothing.
+  // Errors: kDataLoss  damage or a gap was found. applied() is 0 from now on and on disk: opened again, the store is
+  //                    empty, and a replay of the whole log builds it. The same holds for Get.
   virtual absl::Status Append(QueueKey key, std::int64_t queue_offset, const QueueEntry& entry) = 0;
 
+  // The store time of what is read back is that of the first entry of its page, at or before its own.
   // kNotFound: below the minimum or at the end or beyond.
   virtual absl::StatusOr<QueueEntry> Get(QueueKey key, std::int64_t queue_offset) const = 0;
 

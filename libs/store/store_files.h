@@ -44,6 +44,11 @@ struct Opened {
 absl::StatusOr<Opened> OpenStoreFiles(io::FileSystem& fs, const std::string& directory, const Identity& expected,
                                       absl::string_view holder, absl::string_view boot_id);
 
+// For those who only look: nothing is locked or changed.
+absl::StatusOr<Identity> ReadIdentity(io::FileSystem& fs, const std::string& directory);
+// Zeros when there is no checkpoint.
+absl::StatusOr<Checkpoint> ReadCheckpoint(io::FileSystem& fs, const std::string& directory);
+
 absl::Status WriteCheckpoint(io::FileSystem& fs, const std::string& directory, const Checkpoint& checkpoint);
 
 // The last act of a clean stop: checkpoint, then `abort` goes.

@@ -65,8 +65,8 @@ class Process:
         threading.Thread(target=self._read, args=(self._child, self._ready), daemon=True).start()
 
     def _read(self, child, ready):
-        with open(self.log_path, "ab") as log:
-            for raw in child.stdout:
+        with open(self.log_path, "ab") as log, child.stdout as out:
+            for raw in out:
                 log.write(raw)
                 line = raw.decode(errors="replace").strip()
                 if line.startswith("ready: "):

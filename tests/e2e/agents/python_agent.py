@@ -165,7 +165,7 @@ def run_send(options):
 def finish(options, consumer, message, counter):
     """Does with a delivery what --action says."""
     fields = {"group": options.group, "id": message.message_id,
-              "uid": message.properties.get("uid", ""), "t": message.seen_at}
+              "uid": message.properties.get("uid", ""), "offset": message.wire.queue_offset}
     if options.action == "ack":
         if timed("ack", lambda: consumer.ack(message), **fields) is None:
             counter.add()
@@ -211,7 +211,7 @@ class ObservedPushConsumer(PushConsumer):
         answer = super()._ack
         error = timed("ack", lambda: answer(message), group=self.consumer_group,
                       id=message.message_id, uid=message.properties.get("uid", ""),
-                      t=message.seen_at)
+                      offset=message.wire.queue_offset)
         if error is not None:
             raise error
 

@@ -29,7 +29,7 @@ func (c *counter) add() {
 }
 
 func reportDelivery(view *rmq.MessageView, group string, invoke any) {
-	seen := takeWire(view.GetReceiptHandle())
+	seen := wireOf(view.GetReceiptHandle())
 	keys := append([]string{}, view.GetKeys()...)
 	sort.Strings(keys)
 	sum := sha256.Sum256(view.GetBody())
@@ -99,7 +99,7 @@ func finish(o options, consumer rmq.SimpleConsumer, view *rmq.MessageView, count
 		}
 		start := now()
 		err = consumer.ChangeInvisibleDuration(view, time.Duration(seconds)*time.Second)
-		emit("change", fields{"group": o.text("group"), "id": view.GetMessageId(), "ok": err == nil,
+		emit("change", fields{"group": o.text("group"), "id": view.GetMessageId(), "offset": view.GetOffset(), "ok": err == nil,
 			"seconds": seconds, "start": start, "end": now(), "code": codeOf(err), "error": errorText(err)})
 	}
 	count.add()

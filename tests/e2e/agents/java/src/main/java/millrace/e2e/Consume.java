@@ -44,7 +44,8 @@ final class Consume {
 
   private Line line(String op, MessageView view) {
     return new Line(op).with("group", options.text("group")).with("id", view.getMessageId())
-        .with("uid", view.getProperties().getOrDefault("uid", ""));
+        .with("uid", view.getProperties().getOrDefault("uid", ""))
+        .with("offset", ((MessageViewImpl) view).getOffset());
   }
 
   private void reportDelivery(MessageView view, Long invoke) {
@@ -52,7 +53,7 @@ final class Consume {
     line("deliver", view).with("topic", view.getTopic()).with("tag", view.getTag().orElse(null))
         .with("keys", new TreeSet<>(view.getKeys())).with("properties", view.getProperties())
         .with("sha", Agent.sha256(view.getBody())).with("size", view.getBody().remaining())
-        .with("attempt", view.getDeliveryAttempt()).with("queue", null).with("offset", full.getOffset())
+        .with("attempt", view.getDeliveryAttempt()).with("queue", null)
         .with("origin", null).with("invoke", invoke).with("t", seenAt(full)).print();
   }
 

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "rpc/transport.h"
+
+namespace CLI {
+class App;
+}
+
+namespace millrace::cli {
+
+// Everything outside the process that commands touch (files of `store` and `--file` apart), so that tests can stand in.
+struct Environment {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+  const base::Clock& clock;
+  std::function<std::unique_ptr<rpc::Channel>(const std::string& target)> connect;
+  std::function<std::string(const char* name)> variable;  // of the environment; empty when it is not set
+};
+
+// One run of the program: what its options said and what is to be done after they were read.
+struct Session {
+  Environment& env;
+  std::string admin;             // --admin
+  std::string proxy;             // --proxy
+  std::string output = "table";  // --output
+  std::int64_t timeout_millis = 5'000;
+  std::function<int()> action;
+
+  bool json() const { return output == "json"; }
+};
+
+// Runs `millrace ARGUMENTS...` (without the program's name) and returns the exit code.
+int Run(std::vector<std::string> arguments, Environment& env);
+
+// One per noun: adds its verbs, which set Session::action.
+void AddTopic(CLI::App& app, Session& session);
+void AddGroup(CLI::App& app, Session& session);
+void AddMessage(CLI::App& app, Session& session);
+void AddStore(CLI::App& app, Session& session);
+
+// Options that several commands share.
+void AddAdminOption(CLI::App& command, Session& session);
+void AddProxyOption(CLI::App& command, Session& session);
+void AddOutputOption(CLI::App& command, Session& session);
+
+// Prints `millrace: TEXT` on the error stream and returns `code`.
+int Fail(Session& session, int code, const std::string& text);
+
+}  // namespace millrace::cli

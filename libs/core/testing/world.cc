@@ -1,0 +1,470 @@
+#include "core/testing/world.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace millrace::core::testing {
+namespace {
+
+template <typename T>
+T As(const char* at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+std::string Copy(absl::string_view text) { return std::string(text.data(), text.size()); }
+
+}  // namespace
+
+void MapImage::Scan(absl::string_view prefix,
+                    absl::FunctionRef<void(absl::string_view, absl::string_view)> each) const {
+  const std::string first = Copy(prefix);
+  for (auto at = pairs.lower_bound(first); at != pairs.end() && at->first.compare(0, first.size(), first) == 0; ++at) {
+    each(at->first, at->second);
+  }
+}
+void MapImage::Put(absl::string_view key, absl::string_view value) { pairs[Copy(key)] = Copy(value); }
+void MapImage::Delete(absl::string_view key) { pairs.erase(Copy(key)); }
+void MapImage::DeletePrefix(absl::string_view prefix) {
+  const std::string first = Copy(prefix);
+  auto at = pairs.lower_bound(first);
+  while (at != pairs.end() && at->first.compare(0, first.size(), first) == 0) at = pairs.erase(at);
+}
+
+World::World(const Options& options, bool start) : options_(options) {
+  // Without one of these the sums are wrong after a restart: that is what their tests look at.
+  const Rules& rules = options.rules;
+  check = rules.gap_blocks && rules.dirty_blocks && rules.counters_in_record && rules.queue_end;
+  if (start) Start(false);
+}
+
+TextRef World::Text(absl::string_view text) { return events.AddText(text.data(), text.size()); }
+ReplyTo World::To(std::uint32_t link) { return ReplyTo{++correlation_, link, 0}; }
+
+void World::Start(bool may_be_lost) {
+  const std::uint64_t end = log.empty() ? 0 : log.back().end;
+  core_ = std::make_unique<Core>(options_);
+  const absl::Status status = core_->Load(image, end);
+  MR_CHECK(status.ok());
+  events.Clear();
+  events.Add(EventType::kStarted, Started{may_be_lost ? 1u : 0u, 0});
+  if (core_->NeedsInitialise()) events.Add(EventType::kInitialise, Initialise{Text("c"), Text("home"), 1, 2});
+  Turn();
+  Flush();
+}
+
+void World::Turn() {
+  events.time_millis = time;
+  core_->Step(events, actions);
+  if (keep_trace) {
+    trace.append(actions.actions).append(actions.text);
+    trace.append(reinterpret_cast<const char*>(&actions.append.offset), 8);
+    for (const RecordPlan& record : actions.append.records) {
+      trace.push_back(static_cast<char>(record.type));
+      trace.append(reinterpret_cast<const char*>(&record.queue_offset), 8);
+    }
+  }
+  if (check) core_->CheckInvariants();
+  events.Clear();
+  Append();
+  const char* at = actions.actions.data();
+  const char* end = at + actions.actions.size();
+  while (at < end) {
+    Handle(static_cast<ActionType>(As<std::uint16_t>(at)), at + 8);
+    at += 8 + As<std::uint16_t>(at + 2);
+  }
+}
+
+void World::Append() {
+  const AppendPlan& plan = actions.append;
+  if (plan.records.empty()) return;
+  LoggedBatch batch;
+  batch.offset = plan.offset;
+  batch.end = plan.offset + plan.bytes;
+  batch.log_time = plan.log_time_millis;
+  batch.flush_first = plan.flush_first != 0;
+  MR_CHECK(log.empty() || batch.offset >= log.back().end);
+  MR_CHECK(batch.offset / options_.segment_bytes == (batch.end - 1) / options_.segment_bytes);
+  std::uint32_t bytes = store::kBatchHeaderBytes;
+  for (const RecordPlan& record : plan.records) {
+    LoggedRecord logged{record.type, record.queue, record.topic_id, record.queue_offset, OutText(record.head), {}, 0};
+    std::uint32_t payload = record.head.size;
+    if (record.has_body != 0) {
+      logged.body = bodies_.at(record.body.slot);
+      MR_CHECK(slots.erase(record.body.slot) == 1);
+      bodies_.erase(record.body.slot);
+      payload += record.body.size;
+      stored[{record.topic_id, record.queue, record.queue_offset}] = logged.body;
+    }
+    logged.bytes = store::RecordBytes(record.keys.size / 8, payload);
+    bytes += logged.bytes;
+    batch.records.push_back(std::move(logged));
+  }
+  MR_CHECK(bytes == plan.bytes);
+  log.push_back(std::move(batch));
+}
+
+void World::Handle(ActionType type, const char* at) {
+  switch (type) {
+    case ActionType::kReply: {
+      const auto reply = As<Reply>(at);
+      Replied& result = replied[reply.reply.correlation];
+      MR_CHECK(result.code == 0);  // one answer each
+      result = Replied{reply.code, OutText(reply.text), OutText(reply.payload)};
+      return;
+    }
+    case ActionType::kSendReply: {
+      const auto reply = As<SendReply>(at);
+      Sent& result = sent[reply.reply.correlation];
+      MR_CHECK(result.code == 0);
+      result = Sent{reply.code, reply.queue, reply.first_offset, OutText(reply.text)};
+      return;
+    }
+    case ActionType::kClaim: {
+      const auto claim = As<Claim>(at);
+      PendingClaim pending{claim.claim, claim.topic_id, OutText(claim.filter), {}};
+      for (std::uint32_t i = 0; i < claim.entries.size; i += sizeof(ClaimEntry)) {
+        pending.entries.push_back(As<ClaimEntry>(actions.text.data() + claim.entries.at + i));
+      }
+      ++claims;
+      claims_to_judge_.push_back(claim.claim);
+      MR_CHECK(claims_.emplace(claim.claim, std::move(pending)).second);
+      return;
+    }
+    case ActionType::kDeliver: {
+      const auto deliver = As<Deliver>(at);
+      const auto claim = claims_.find(deliver.claim);
+      MR_CHECK(claim != claims_.end());
+      if (deliver.entries.size > 0) {
+        Received& result = received[deliver.reply.correlation];
+        MR_CHECK(result.code == 0);
+        result.code = code::kOk;
+        result.answer = deliver.answer;
+        for (std::uint32_t i = 0; i < deliver.entries.size; i += sizeof(DeliverEntry)) {
+          const auto entry = As<DeliverEntry>(actions.text.data() + deliver.entries.at + i);
+          const ClaimEntry& claimed = claim->second.entries.at(entry.claim_index);
+          MR_CHECK(claimed.queue_offset == entry.handle.queue_offset && claimed.queue == entry.handle.queue);
+          result.messages.push_back(
+              {entry.handle, entry.attempt, stored.at({claim->second.topic, claimed.queue, claimed.queue_offset})});
+        }
+      }
+      claims_.erase(claim);
+      return;
+    }
+    case ActionType::kReceiveDone: {
+      const auto done = As<ReceiveDone>(at);
+      Received& result = received[done.reply.correlation];
+      MR_CHECK(result.code == 0);
+      result.code = done.code;
+      result.text = OutText(done.text);
+      return;
+    }
+    case ActionType::kReadBody:
+      reads_.push_back(As<ReadBody>(at));
+      return;
+    case ActionType::kReleaseBody: {
+      const auto release = As<ReleaseBody>(at);
+      MR_CHECK(slots.erase(release.slot) == 1);
+      bodies_.erase(release.slot);
+      return;
+    }
+    case ActionType::kTopicChanged:
+      topics_changed.push_back(DecodeTopic(OutText(As<TopicChanged>(at).config))->name);
+      return;
+    case ActionType::kTopicDeleted:
+      topics_deleted.push_back(OutText(As<TopicDeleted>(at).name));
+      return;
+  }
+}
+
+void World::Judge(const PendingClaim& claim) {
+  std::string verdicts;
+  for (const ClaimEntry& entry : claim.entries) {
+    Verdict verdict;
+    const auto body = stored.find({claim.topic, entry.queue, entry.queue_offset});
+    if (body != stored.end()) {
+      verdict.result = judge ? judge(claim.filter, body->second) : VerdictResult::kMatch;
+      verdict.bytes = static_cast<std::uint32_t>(body->second.size());
+    }
+    verdicts.append(reinterpret_cast<const char*>(&verdict), sizeof verdict);
+  }
+  events.Add(EventType::kVerdicts, Verdicts{claim.claim, Text(verdicts)});
+}
+
+void World::ReleaseClaims() {
+  for (const std::uint64_t claim : claims_to_judge_) Judge(claims_.at(claim));
+  claims_to_judge_.clear();
+}
+
+void World::Settle() {
+  if (events.count > 0) Turn();
+  while (true) {
+    if (!hold_claims) ReleaseClaims();
+    if (!hold_bodies) {
+      for (const ReadBody& read : reads_) {
+        BodyRead event;
+        event.token = read.token;
+        const auto body = stored.find({read.topic_id, read.queue, read.queue_offset});
+        if (body != stored.end()) {
+          event.body = {++next_slot_, static_cast<std::uint32_t>(body->second.size())};
+          bodies_[next_slot_] = body->second;
+          slots.insert(next_slot_);
+          event.result = VerdictResult::kMatch;
+        }
+        events.Add(EventType::kBodyRead, event);
+      }
+      reads_.clear();
+    }
+    const bool now = core_->NextWakeMillis() <= core_->log_time_millis();
+    if (events.count == 0 && !now) return;
+    Turn();
+  }
+}
+
+void World::Flush() {
+  do {
+    durable_ = log.size();
+    if (!log.empty()) {
+      if (options_.async_flush) events.Add(EventType::kWritten, core::Written{log.back().end});
+      events.Add(EventType::kFlushed, Flushed{log.back().end});
+    }
+    Settle();
+  } while (durable_ != log.size());
+}
+
+void World::Written() {
+  events.Add(EventType::kWritten, core::Written{log.back().end});
+  Settle();
+}
+
+void World::Advance(std::int64_t millis) {
+  Flush();
+  for (; millis > 0; millis -= 500) {
+    time += std::min<std::int64_t>(millis, 500);
+    Turn();
+    Flush();
+  }
+}
+
+void World::AdvanceUnflushed(std::int64_t millis) {
+  Settle();
+  for (; millis > 0; millis -= 500) {
+    time += std::min<std::int64_t>(millis, 500);
+    Turn();
+    Settle();
+  }
+}
+
+std::size_t World::UnflushedBatches() const { return log.size() - durable_; }
+
+void World::Crash(std::size_t keep, bool power_cut) {
+  const std::size_t kept = std::min(log.size(), durable_ + keep);
+  for (std::size_t i = kept; i < log.size(); ++i) {
+    for (const LoggedRecord& record : log[i].records) {
+      const auto found = stored.find({record.topic_id, record.queue, record.queue_offset});
+      if (!record.body.empty() && found != stored.end() && found->second == record.body) stored.erase(found);
+    }
+  }
+  log.resize(kept);
+  for (const LoggedBatch& batch : log) {
+    for (const LoggedRecord& record : batch.records) {
+      const absl::Status status =
+          Fold(RecordView{record.type, record.queue, record.topic_id, record.queue_offset, record.head}, image);
+      MR_CHECK(status.ok());
+    }
+    FoldBatchTime(batch.log_time, image);
+  }
+  if (!log.empty()) log.erase(log.begin(), log.end() - 1);  // the last one says where the log ends
+  if (!log.empty()) log.back().records.clear();
+  durable_ = log.size();
+  claims_.clear();
+  claims_to_judge_.clear();
+  reads_.clear();
+  bodies_.clear();
+  slots.clear();
+  Start(power_cut);
+}
+
+std::uint64_t World::Send(absl::string_view topic, std::vector<std::string> bodies, bool create, std::uint32_t type) {
+  std::string messages;
+  for (std::string& body : bodies) {
+    SendMessage message;
+    message.body = {++next_slot_, static_cast<std::uint32_t>(body.size())};
+    slots.insert(next_slot_);
+    bodies_[next_slot_] = std::move(body);
+    messages.append(reinterpret_cast<const char*>(&message), sizeof message);
+  }
+  core::Send event;
+  event.reply = To();
+  event.topic = Text(topic);
+  event.messages = Text(messages);
+  event.message_type = type;
+  event.auto_create = create ? 1 : 0;
+  events.Add(EventType::kSend, event);
+  return correlation_;
+}
+
+std::uint64_t World::Receive(absl::string_view client, absl::string_view group, absl::string_view topic,
+                             const ReceiveOptions& options) {
+  core::Receive event;
+  event.reply = To(options.link);
+  event.topic = Text(topic);
+  event.group = Text(group);
+  event.client = Text(client);
+  event.attempt_id = Text(options.attempt_id);
+  event.filter = Text(options.filter);
+  event.invisible_millis = options.invisible;
+  event.wait_millis = options.wait;
+  event.queue = options.queue;
+  event.batch = options.batch;
+  event.bytes_max = options.bytes;
+  event.auto_renew = options.renew ? 1 : 0;
+  event.auto_create = options.create ? 1 : 0;
+  events.Add(EventType::kReceive, event);
+  return correlation_;
+}
+
+std::uint64_t World::Ack(const core::Handle& handle, absl::string_view group, absl::string_view topic) {
+  events.Add(EventType::kAck, core::Ack{To(), Text(topic), Text(group), handle});
+  return correlation_;
+}
+
+std::uint64_t World::Change(const core::Handle& handle, absl::string_view group, absl::string_view topic,
+                            std::int64_t millis, bool suspend) {
+  events.Add(EventType::kChangeInvisible,
+             ChangeInvisible{To(), Text(topic), Text(group), handle, millis, suspend ? 1u : 0u, 0});
+  return correlation_;
+}
+
+std::uint64_t World::Forward(const core::Handle& handle, absl::string_view group, absl::string_view topic) {
+  events.Add(EventType::kForwardDeadLetter, ForwardDeadLetter{To(), Text(topic), Text(group), handle});
+  return correlation_;
+}
+
+std::uint64_t World::Terminate(absl::string_view client, absl::string_view group) {
+  events.Add(EventType::kClientTerminated, ClientTerminated{To(), Text(client), Text(group)});
+  return correlation_;
+}
+
+std::uint64_t World::PutTopic(const TopicConfig& topic, bool update) {
+  std::string bytes;
+  Encode(topic, bytes);
+  events.Add(EventType::kPutTopic, core::PutTopic{To(), Text(bytes), update ? 1u : 0u, 0});
+  return correlation_;
+}
+
+std::uint64_t World::PutGroup(const GroupConfig& group, bool update) {
+  std::string bytes;
+  Encode(group, bytes);
+  events.Add(EventType::kPutGroup, core::PutGroup{To(), Text(bytes), update ? 1u : 0u, 0});
+  return correlation_;
+}
+
+std::uint64_t World::DeleteTopic(absl::string_view name) {
+  events.Add(EventType::kDeleteTopic, core::DeleteTopic{To(), Text(name)});
+  return correlation_;
+}
+
+std::uint64_t World::DeleteGroup(absl::string_view name) {
+  events.Add(EventType::kDeleteGroup, core::DeleteGroup{To(), Text(name)});
+  return correlation_;
+}
+
+std::uint64_t World::Query(QueryKind kind, absl::string_view name) {
+  events.Add(EventType::kQuery, core::Query{To(), Text(name), kind, 0});
+  return correlation_;
+}
+
+void World::Cancel(std::uint64_t correlation, std::uint32_t link) {
+  events.Add(EventType::kReceiveCancelled, ReceiveCancelled{ReplyTo{correlation, link, 0}});
+}
+void World::AnswerEnded(std::uint64_t answer, bool well) {
+  events.Add(EventType::kAnswerEnded, core::AnswerEnded{answer, well ? 1u : 0u, 0});
+}
+void World::AnswerWritten(std::uint64_t answer) { events.Add(EventType::kAnswerWritten, core::AnswerWritten{answer}); }
+void World::LinkDown(std::uint32_t link) { events.Add(EventType::kLinkDown, core::LinkDown{link, 0}); }
+
+void World::Register(absl::string_view client, absl::string_view group, std::uint32_t number, std::uint32_t link) {
+  events.Add(EventType::kClientRegistered, ClientRegistered{Text(client), Text(group), link, number});
+}
+
+void World::Alive(std::vector<std::uint32_t> numbers, std::uint32_t link) {
+  const TextRef ref = events.AddText(reinterpret_cast<const char*>(numbers.data()), numbers.size() * 4);
+  events.Add(EventType::kClientsAlive, ClientsAlive{ref, link, 0});
+}
+
+void World::StreamsEnded(std::uint32_t number, std::uint32_t link) {
+  events.Add(EventType::kClientStreamsEnded, ClientStreamsEnded{link, number});
+}
+
+void World::Minimum(std::uint64_t topic, std::uint32_t queue, std::int64_t minimum) {
+  for (auto at = stored.begin(); at != stored.end();) {
+    const auto& [id, of, offset] = at->first;
+    at = id == topic && of == queue && offset < minimum ? stored.erase(at) : std::next(at);
+  }
+  events.Add(EventType::kQueueMinimum, QueueMinimum{topic, minimum, queue, 0});
+}
+
+void World::Make(absl::string_view topic, absl::string_view group, std::uint32_t queues, std::uint32_t attempts) {
+  TopicConfig topic_config;
+  topic_config.name = Copy(topic);
+  topic_config.queues = queues;
+  GroupConfig group_config;
+  group_config.name = Copy(group);
+  group_config.max_attempts = attempts;
+  const std::uint64_t first = PutTopic(topic_config), second = PutGroup(group_config);
+  Flush();
+  MR_CHECK(replied.at(first).code == code::kOk && replied.at(second).code == code::kOk);
+}
+
+void World::MakeGroup(absl::string_view group) {
+  Query(QueryKind::kEnsureGroup, group);
+  Flush();
+}
+
+void World::Deposit(absl::string_view topic, std::vector<std::string> bodies) {
+  for (std::string& body : bodies) {
+    const std::uint64_t correlation = Send(topic, {std::move(body)});
+    Flush();
+    MR_CHECK(sent.at(correlation).code == code::kOk);
+  }
+}
+
+Received World::Offer(absl::string_view client, absl::string_view group, absl::string_view topic,
+                      ReceiveOptions options) {
+  const std::uint64_t correlation = Receive(client, group, topic, options);
+  Settle();
+  if (received[correlation].code == 0) {
+    Cancel(correlation, options.link);
+    Settle();
+  }
+  return received[correlation];
+}
+
+std::vector<Delivered> World::Take(absl::string_view client, absl::string_view group, absl::string_view topic,
+                                   ReceiveOptions options) {
+  const Received result = Offer(client, group, topic, options);
+  if (result.code != code::kOk) return {};
+  AnswerEnded(result.answer, true);
+  Settle();
+  return result.messages;
+}
+
+std::vector<QueueProgress> World::AllProgress(absl::string_view group) {
+  const std::uint64_t correlation = Query(QueryKind::kGroupProgress, group);
+  Settle();
+  const auto progress = DecodeProgress(replied.at(correlation).payload);
+  return progress ? progress->queues : std::vector<QueueProgress>{};
+}
+
+QueueProgress World::Progress(absl::string_view group, absl::string_view topic, std::uint32_t queue) {
+  for (const QueueProgress& each : AllProgress(group)) {
+    if (each.topic == Copy(topic) && each.queue == static_cast<std::int32_t>(queue)) return each;
+  }
+  return {};
+}
+
+}  // namespace millrace::core::testing

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "core/actions.h"
+#include "model/tag_filter.h"
+#include "services/broker/inbox.h"
+#include "store/commit_log.h"
+#include "store/consume_queue.h"
+
+namespace millrace::broker {
+
+// A message that a reader found: a view of its stored message inside the buffer that was read.
+struct FoundMessage {
+  std::string buffer;
+  std::size_t stored_at = 0;
+  std::size_t stored_bytes = 0;
+  std::string origin_topic;  // of a dead letter
+  std::int64_t store_millis = 0;
+  std::uint32_t tag_hash = 0;
+  std::uint64_t id_hash = 0;
+
+  absl::string_view stored() const { return absl::string_view(buffer).substr(stored_at, stored_bytes); }
+};
+
+// Reads bodies beside the core: looks at claims (read, filter, keep) and comes back with verdicts, and reads single
+// messages. Threads: methods from any; work happens on threads of its own.
+class Reader {
+ public:
+  Reader(const store::CommitLog& log, const store::QueueStore& queues, Inbox& inbox, BodySlots& bodies, int threads);
+  ~Reader();  // finishes nothing that still waits
+
+  void LookAt(std::uint64_t claim, std::uint64_t topic_id, std::vector<core::ClaimEntry> entries, std::string filter);
+  void ReadBody(const core::ReadBody& request);
+  // `done` runs on a reader thread; nullptr: not there.
+  void Get(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue_offset,
+           std::function<void(const FoundMessage*)> done);
+
+  // The messages of a claim whose verdicts were posted, by position; the claim is forgotten.
+  std::vector<FoundMessage> TakeClaim(std::uint64_t claim);
+
+ private:
+  void Run();
+  core::VerdictResult Find(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue_offset,
+                           const model::TagFilter& filter, FoundMessage& found) const;
+  void Add(std::function<void()> job);
+
+  const store::CommitLog& log_;
+  const store::QueueStore& queues_;
+  Inbox& inbox_;
+  BodySlots& bodies_;
+
+  base::Mutex mu_;
+  base::CondVar work_;
+  std::deque<std::function<void()>> jobs_ ABSL_GUARDED_BY(mu_);
+  std::map<std::uint64_t, std::vector<FoundMessage>> claims_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace millrace::broker

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "base/clock.h"
+#include "core/events.h"
+#include "link/frame.h"
+#include "millrace/v1/admin.pb.h"
+#include "model/error.h"
+#include "rpc/transport.h"
+#include "services/proxy/broker_link.h"
+
+namespace millrace::proxy {
+
+// Serves millrace.admin.v1.Admin (protos/millrace/v1/admin.proto) over the link to a broker set.
+// Errors.    In-band: a number of the v2 enum Code and a text. What the broker refuses comes through as it said it.
+// Updates.   Read, changed, written: of two updates of one name at the same moment the later one counts whole.
+// Threads.   OnRequest from any thread; answers come from the link's thread. Never blocks.
+// Lifetime.  `link` and `clock` outlive the service, the service every call.
+class AdminService final : public rpc::Service {
+ public:
+  AdminService(BrokerLink& link, const base::Clock& clock) : link_(link), clock_(clock) {}
+
+  std::optional<rpc::CallKind> Kind(absl::string_view method) const override;
+  void OnRequest(std::shared_ptr<rpc::ServerCall> call, std::string message) override;
+  std::unique_ptr<rpc::StreamHandler> OnStream(std::shared_ptr<rpc::ServerCall> call) override;
+
+ private:
+  using Call = std::shared_ptr<rpc::ServerCall>;
+  // Gets the payload of an OK reply, or what the broker (or the broken link) said instead. Called once.
+  using Then = std::function<void(model::Result<std::string>)>;
+
+  void CreateTopic(Call call, const admin::v1::CreateTopicRequest& request);
+  void UpdateTopic(Call call, const admin::v1::UpdateTopicRequest& request);
+  void DescribeTopic(Call call, const admin::v1::DescribeTopicRequest& request);
+  void ListTopics(Call call, const admin::v1::ListTopicsRequest& request);
+  void DeleteTopic(Call call, const admin::v1::DeleteTopicRequest& request);
+  void CreateGroup(Call call, const admin::v1::CreateGroupRequest& request);
+  void UpdateGroup(Call call, const admin::v1::UpdateGroupRequest& request);
+  void DescribeGroup(Call call, const admin::v1::DescribeGroupRequest& request);
+  void ListGroups(Call call, const admin::v1::ListGroupsRequest& request);
+  void DeleteGroup(Call call, const admin::v1::DeleteGroupRequest& request);
+  void GetMessage(Call call, const admin::v1::GetMessageRequest& request);
+
+  using Handler = void (AdminService::*)(Call, const std::string& message);
+  // nullptr: no method of this service.
+  static Handler FindHandler(absl::string_view method);
+  template <typename Request, void (AdminService::*handler)(Call, const Request&)>
+  void Run(Call call, const std::string& message);
+
+  void Ask(link::Op op, std::string payload, std::int64_t timeout_millis, Then then);
+  void Query(const rpc::ServerCall& call, core::QueryKind kind, absl::string_view name, Then then);
+  // Writes an encoded config and answers the call with what stands afterwards.
+  void PutTopic(Call call, std::string name, std::string config, bool update);
+  void PutGroup(Call call, std::string name, std::string config, bool update);
+  template <typename Response>
+  void Delete(Call call, link::Op op, const std::string& name);
+
+  BrokerLink& link_;
+  const base::Clock& clock_;
+};
+
+}  // namespace millrace::proxy

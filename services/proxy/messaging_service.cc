@@ -1,0 +1,94 @@
+#include "services/proxy/messaging_service.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "services/proxy/answers.h"
+#include "services/proxy/receive_stream.h"
+#include "services/proxy/telemetry_handler.h"
+
+namespace millrace::proxy {
+
+MessagingService::MessagingService(const ServiceOptions& options, Directory& directory, const base::Clock& clock)
+    : options_(options),
+      clients_(directory, clock),
+      parts_{options_, clock, directory, clients_, metrics_, refusals_},
+      send_(parts_),
+      receive_(parts_),
+      ack_(parts_),
+      route_(parts_),
+      client_(parts_) {}
+
+std::optional<rpc::CallKind> MessagingService::Kind(absl::string_view method) const {
+  const auto found = FindMethod(method);
+  if (!found) return std::nullopt;
+  return KindOf(*found);
+}
+
+void MessagingService::OnRequest(std::shared_ptr<rpc::ServerCall> call, std::string message) {
+  const auto method = FindMethod(call->method());
+  MR_CHECK(method.has_value());  // Kind() let the call in
+  ++metrics_.requests[static_cast<std::size_t>(*method)];
+  const RequestContext context(std::move(call), *method);
+  if (const auto error = context.CheckClientId()) {
+    if (*method == Method::kReceiveMessage) return EndWithStatus(parts_, context, *error);
+    return Refuse(parts_, context, *error);
+  }
+  Dispatch(context, message);
+}
+
+void MessagingService::Dispatch(const RequestContext& context, const std::string& bytes) {
+  switch (context.method()) {
+    case Method::kSendMessage: return send_.Handle(context, bytes);
+    case Method::kReceiveMessage: return receive_.Handle(context, bytes);
+    case Method::kAckMessage: return ack_.HandleAck(context, bytes);
+    case Method::kChangeInvisibleDuration: return ack_.HandleChange(context, bytes);
+    case Method::kForwardMessageToDeadLetterQueue: return ack_.HandleForward(context, bytes);
+    case Method::kQueryRoute: return route_.HandleRoute(context, bytes);
+    case Method::kQueryAssignment: return route_.HandleAssignment(context, bytes);
+    case Method::kHeartbeat: return client_.HandleHeartbeat(context, bytes);
+    case Method::kNotifyClientTermination: return client_.HandleTermination(context, bytes);
+    case Method::kTelemetry:
+    case Method::kPullMessage:
+    case Method::kUpdateOffset:
+    case Method::kGetOffset:
+    case Method::kQueryOffset:
+    case Method::kEndTransaction:
+    case Method::kRecallMessage:
+    case Method::kSyncLiteSubscription: return RefuseUnoffered(context);
+  }
+}
+
+void MessagingService::RefuseUnoffered(const RequestContext& context) {
+  clients_.Saw(context.client_id(), "");
+  Refuse(parts_, context,
+         {model::ErrorCode::kNotImplemented,
+          absl::StrCat(NameOf(context.method()), " is not offered by this version of the server")});
+}
+
+std::unique_ptr<rpc::StreamHandler> MessagingService::OnStream(std::shared_ptr<rpc::ServerCall> call) {
+  const auto method = FindMethod(call->method());
+  MR_CHECK(method == Method::kTelemetry);
+  ++metrics_.requests[static_cast<std::size_t>(*method)];
+  auto stream = std::make_shared<TelemetryStream>(parts_, RequestContext(std::move(call), *method));
+  stream->Start();
+  return HandlerOf(std::move(stream));
+}
+
+void MessagingService::Tick() {
+  clients_.Tick();
+  if (draining_) clients_.EndPolls();  // those that began to wait while the drain began
+}
+
+void MessagingService::BeginDrain() {
+  draining_ = true;
+  receive_.StopWaiting();
+  clients_.EndPolls();
+}
+
+void MessagingService::EndStreams() {
+  clients_.CloseStreams(absl::UnavailableError("the server is shutting down: reconnect"));
+}
+
+}  // namespace millrace::proxy

@@ -1,0 +1,98 @@
+#include "services/proxy/proxy.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+#include "base/status.h"
+#include "process/process.h"
+#include "services/proxy/tls_identity.h"
+
+namespace millrace::proxy {
+namespace {
+
+std::string HostName() {
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  return host;
+}
+
+}  // namespace
+
+Proxy::Proxy(const ProxyConfig& config, const std::string& broker_set, LinkClient::OpenStream open,
+             const base::Clock& clock)
+    : config_(config), clock_(clock) {
+  link_ = std::make_unique<LinkClient>(
+      LinkClient::Options{.proxy_name = config.name.empty() ? HostName() : config.name}, clock, std::move(open));
+  directory_ = std::make_unique<SingleSetDirectory>(
+      SingleSetDirectory::Options{.broker = broker_set, .auto_create_topics = config.auto_create_topics}, *link_,
+      clock);
+}
+
+absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(const ProxyConfig& config, const std::string& broker_set,
+                                                    LinkClient::OpenStream open, io::FileSystem& fs,
+                                                    const base::Clock& clock) {
+  MR_ASSIGN_OR_RETURN(const rpc::TlsIdentity identity, FindTlsIdentity(config, fs));
+  std::unique_ptr<Proxy> proxy(new Proxy(config, broker_set, std::move(open), clock));
+  // What routes fall back to is only known once the port is: clients nearly always name what they dialled.
+  const std::string shown = process::Dialable(config.listen, 8081);
+  proxy->service_ = std::make_unique<MessagingService>(
+      ServiceOptions{.auto_create_topics = config.auto_create_topics, .store_host = shown}, *proxy->directory_, clock);
+  proxy->admin_ = std::make_unique<AdminService>(*proxy->link_, clock);
+  MR_ASSIGN_OR_RETURN(proxy->clients_, rpc::StartServer({.address = config.listen,
+                                                         .tls = identity,
+                                                         .threads = config.threads,
+                                                         .connections_max = config.connections_max},
+                                                        {proxy->service_.get()}));
+  MR_ASSIGN_OR_RETURN(proxy->admins_,
+                      rpc::StartServer({.address = config.admin_listen, .threads = 1}, {proxy->admin_.get()}));
+  proxy->thread_ = std::thread([raw = proxy.get()] { raw->Run(); });
+  return proxy;
+}
+
+Proxy::~Proxy() {
+  {
+    base::MutexLock lock(mu_);
+    stopping_ = true;
+  }
+  stop_signal_.NotifyAll();
+  if (thread_.joinable()) thread_.join();
+  if (service_ != nullptr) {
+    service_->BeginDrain();
+    service_->EndStreams();
+  }
+  // Ports close before the services that they call; the link answers what still waits before the services go.
+  if (clients_ != nullptr) clients_->Shutdown(0);
+  if (admins_ != nullptr) admins_->Shutdown(0);
+  link_.reset();
+  clients_.reset();
+  admins_.reset();
+}
+
+void Proxy::Run() {
+  while (true) {
+    {
+      base::MutexLock lock(mu_);
+      if (!stopping_) stop_signal_.WaitFor(mu_, std::chrono::seconds(1));
+      if (stopping_) return;
+    }
+    service_->Tick();
+  }
+}
+
+void Proxy::Stop() {
+  {
+    base::MutexLock lock(mu_);
+    stopping_ = true;
+  }
+  stop_signal_.NotifyAll();
+  if (thread_.joinable()) thread_.join();
+  clients_->SetServing(false);
+  service_->BeginDrain();
+  service_->EndStreams();
+  clients_->Shutdown(config_.drain_seconds * 1'000);
+  admins_->Shutdown(1'000);
+}
+
+}  // namespace millrace::proxy

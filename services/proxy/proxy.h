@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "io/file_system.h"
+#include "rpc/server.h"
+#include "services/proxy/admin_service.h"
+#include "services/proxy/link_client.h"
+#include "services/proxy/messaging_service.h"
+#include "services/proxy/proxy_config.h"
+#include "services/proxy/single_set_directory.h"
+
+namespace millrace::proxy {
+
+// A proxy behind its two ports: clients, and administrators.
+// Lifetime. `clock` outlives it. Destruction stops at once.
+class Proxy {
+ public:
+  // `open`: how links reach the broker set `broker_set`. Errors are those of rpc::StartServer and FindTlsIdentity.
+  static absl::StatusOr<std::unique_ptr<Proxy>> Start(const ProxyConfig& config, const std::string& broker_set,
+                                                      LinkClient::OpenStream open, io::FileSystem& fs,
+                                                      const base::Clock& clock);
+  ~Proxy();
+
+  int port() const { return clients_->port(); }
+  int admin_port() const { return admins_->port(); }
+  bool ready() const { return link_->up(); }
+  const ProxyMetrics& metrics() const { return service_->metrics(); }
+  const ClientRegistry& clients() const { return service_->clients(); }
+  const LinkClient& link() const { return *link_; }
+
+  // Drains: health says NOT_SERVING, long polls end, calls in flight are finished, then streams and ports close.
+  void Stop();
+
+ private:
+  Proxy(const ProxyConfig& config, const std::string& broker_set, LinkClient::OpenStream open,
+        const base::Clock& clock);
+  void Run();
+
+  const ProxyConfig config_;
+  const base::Clock& clock_;
+  std::unique_ptr<LinkClient> link_;
+  std::unique_ptr<SingleSetDirectory> directory_;
+  std::unique_ptr<MessagingService> service_;
+  std::unique_ptr<AdminService> admin_;
+  std::unique_ptr<rpc::Server> clients_, admins_;
+
+  base::Mutex mu_;
+  base::CondVar stop_signal_;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread thread_;  // the service's tick
+};
+
+}  // namespace millrace::proxy

@@ -1,0 +1,24 @@
+#include "services/proxy/service_parts.h"
+
+#include "absl/strings/str_cat.h"
+#include "services/proxy/answers.h"
+
+namespace millrace::proxy {
+
+void NoteRefusal(const ServiceParts& parts, const RequestContext& context, const model::Error& error) {
+  ++parts.metrics.refused[static_cast<std::size_t>(context.method())];
+  parts.refusals.Note(context, error, parts.clock.MonotonicMillis());
+}
+
+void Refuse(const ServiceParts& parts, const RequestContext& context, const model::Error& error) {
+  NoteRefusal(parts, context, error);
+  context.call().WriteAndFinish(ErrorAnswer(error));
+}
+
+model::Error Undecodable(const RequestContext& context, std::size_t bytes) {
+  return {model::ErrorCode::kBadRequest,
+          absl::StrCat("the ", bytes, " bytes of the request do not decode as the message that ",
+                       NameOf(context.method()), " takes: use the protos of apache.rocketmq.v2")};
+}
+
+}  // namespace millrace::proxy

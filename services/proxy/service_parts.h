@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "base/clock.h"
+#include "model/error.h"
+#include "services/proxy/client_registry.h"
+#include "services/proxy/directory.h"
+#include "services/proxy/ingress.h"
+#include "services/proxy/proxy_metrics.h"
+#include "services/proxy/refusal_log.h"
+#include "services/proxy/request_context.h"
+
+namespace millrace::proxy {
+
+struct ServiceOptions {
+  bool auto_create_topics = false;
+  // Endpoints in routes for clients that name neither `endpoints` nor an authority.
+  std::string host = "127.0.0.1";
+  int port = 8081;
+  std::string store_host = "127.0.0.1:8081";  // system_properties.store_host of delivered messages
+  IngressLimits limits;
+};
+
+// What the handlers of the service share. Everything outlives the calls.
+struct ServiceParts {
+  const ServiceOptions& options;
+  const base::Clock& clock;
+  Directory& directory;
+  ClientRegistry& clients;
+  ProxyMetrics& metrics;
+  RefusalLog& refusals;
+};
+
+// Counts and logs a refused request.
+void NoteRefusal(const ServiceParts& parts, const RequestContext& context, const model::Error& error);
+
+// Answers a unary call with nothing but the error.
+void Refuse(const ServiceParts& parts, const RequestContext& context, const model::Error& error);
+
+// The request's bytes do not decode as what `method` takes.
+model::Error Undecodable(const RequestContext& context, std::size_t bytes);
+
+// Decodes the request of a unary call, or refuses it.
+template <typename Request>
+bool Decode(const ServiceParts& parts, const RequestContext& context, const std::string& bytes, Request& request) {
+  if (request.ParseFromString(bytes)) return true;
+  Refuse(parts, context, Undecodable(context, bytes.size()));
+  return false;
+}
+
+}  // namespace millrace::proxy

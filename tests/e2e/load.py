@@ -1,0 +1,88 @@
+"""A load of every SDK that goes on while a test breaks things, and the check at its end."""
+
+import time
+
+from cluster import wait_for
+from exchange import verify
+from sdk import available
+
+TOPIC = "load"
+GROUPS = ("simple", "push")
+RECOVER_SECONDS = 30
+# The longest way back to a consumer: its client is declared dead after 60 s, then the message waits.
+DRAIN_SECONDS = 100
+
+
+class Load:
+    """Per language a sender, and one consumer in each of two groups: simple and push."""
+
+    def __init__(self, agents, cluster, endpoints=None, rate=30):
+        self.agents = agents
+        self.cluster = cluster
+        self.endpoints = endpoints or cluster.endpoints()
+        cluster.create_topic(TOPIC)
+        for group in GROUPS:
+            cluster.create_group(group)
+        self.consumers = []
+        for language in available():
+            self.consumers.append(self._start(language, "simple", group="simple", invisible=10, wait=5,
+                                              workers=2))
+            self.consumers.append(self._start(language, "push", group="push", workers=4))
+        self.senders = [self._start(language, "send", rate=rate, workers=4, sizes="200,1,5000")
+                        for language in available()]
+        for agent in self.senders + self.consumers:
+            agent.wait_ready()
+        self.wait_progress("the start")
+
+    def _start(self, language, command, **options):
+        return self.agents.start(language, command, f"{language}-{command}", endpoints=self.endpoints,
+                                 topic=TOPIC, tls="off", **options)
+
+    def wait_progress(self, what):
+        """Every sender has a send acknowledged, and every group a delivery, that began after now."""
+        since = time.monotonic_ns()
+        for agent in self.senders:
+            wait_for(lambda: any(line["ok"] and line["start"] > since for line in agent.of("send")),
+                     RECOVER_SECONDS, lambda: f"{agent.name} sends after {what}: {agent.summary()}")
+        for group in GROUPS:
+            wait_for(lambda: any(line["t"] > since for agent in self.consumers for line in
+                                 agent.of("deliver") if line["group"] == group),
+                     RECOVER_SECONDS, f"group {group} receives after {what}")
+
+    def acknowledged(self):
+        return {line["uid"] for agent in self.senders for line in agent.of("send") if line["ok"]}
+
+    def failed_sends(self):
+        return [line for agent in self.senders for line in agent.of("send") if not line["ok"]]
+
+    def _lacking(self, agents, group):
+        seen = {line["uid"] for agent in agents for line in agent.of("deliver") if line["group"] == group}
+        return self.acknowledged() - seen
+
+    def finish(self, strict=False):
+        """Stops the senders, lets the groups drain, reads the whole topic once more, and checks."""
+        for agent in self.senders:
+            agent.stop()
+        for group in GROUPS:
+            self._drain(self.consumers, group)
+        groups = list(GROUPS)
+        if "python" in available():  # it sees queue and offset of each message
+            audit = self.agents.start("python", "simple", "audit", endpoints=self.cluster.endpoints(),
+                                      topic=TOPIC, group="audit", tls="off", wait=5, workers=4)
+            self._drain([audit], "audit")
+            groups.append("audit")
+        lines = self.agents.history()
+        lines += [{"op": "group", "group": group, "topic": TOPIC, "drained": True} for group in groups]
+        report = verify(lines, strict)
+        print(report.text(), flush=True)
+        return report
+
+    def _drain(self, agents, group):
+        """Waits until nothing is lacking, or nothing comes any more: the checker says what is missing."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._lacking(agents, group) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        seen = -1
+        while (now := sum(len(agent.of("deliver")) for agent in agents)) != seen:
+            seen = now
+            time.sleep(2)
