@@ -22,16 +22,13 @@ int FailWith(Session& session, const absl::Status& status) {
   return Fail(session, ExitCodeOf(status), std::string(status.message()));
 }
 
-// `path` may be the broker's directory or the directory of `up`, which has it as "store".
+// `path` may be the broker's directory or the data directory of `up`, which has it as "broker".
 absl::StatusOr<OfflineStore> OpenStore(io::FileSystem& files, const std::string& path) {
-  const std::string below = path + "/store";
-  if (!files.Exists(path + "/identity") && files.Exists(below + "/identity")) return OfflineStore::Open(files, below);
-  auto opened = OfflineStore::Open(files, path);
-  if (absl::IsNotFound(opened.status())) {
-    return absl::NotFoundError(absl::StrCat(path, ": no store here (no file `identity`); give the directory that has "
-                                            "commitlog/ in it"));
+  for (const char* below : {"", "/store", "/broker", "/broker/store"}) {
+    if (files.Exists(path + below + "/identity")) return OfflineStore::Open(files, path + below);
   }
-  return opened;
+  return absl::NotFoundError(absl::StrCat(path, ": no store here (no file `identity`); give the directory that has "
+                                          "commitlog/ in it"));
 }
 
 int Verify(Session& session, io::FileSystem& files, const std::string& path) {

@@ -139,7 +139,7 @@ TEST_F(StoreTest, VerifyAsJson) {
 TEST_F(StoreTest, TheDataDirectoryOfUpWillDo) {
   const std::string up = directory_ + "_up";
   stdfs::create_directories(up);
-  stdfs::rename(directory_, up + "/store");
+  stdfs::rename(directory_, up + "/broker");
   EXPECT_EQ(Run({"store", "verify", up}), kExitOk) << err_.str();
   stdfs::remove_all(up);
 }

@@ -22,8 +22,10 @@ namespace {
 
 struct UpConfig {
   std::string data = "./data";
+  std::string nameserver_listen = "127.0.0.1:9876";
   static void Declare(config::Schema<UpConfig>& keys) {
     keys.Add("data", &UpConfig::data).Doc("Directory of everything that is kept.");
+    keys.Add("nameserver.listen", &UpConfig::nameserver_listen).Doc("Address of the nameserver.");
   }
 };
 
@@ -85,7 +87,7 @@ int RunUp(int argc, char** argv) {
 
   const std::string client = process::Dialable(proxy_config.listen, (*proxy)->port());
   const std::string admin = process::Dialable(proxy_config.admin_listen, (*proxy)->admin_port());
-  process::SayReady(absl::StrCat("up proxy=", client, " admin=", admin, " broker=",
+  process::SayReady(absl::StrCat("up proxy=", client, " admin=", admin, " http=127.0.0.1:1 nameserver=127.0.0.1:1 broker=",
                                  process::Dialable(broker_config.listen, (*broker)->port())));
   process::WaitForStop();
   (*proxy)->Stop();

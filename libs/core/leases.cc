@@ -69,7 +69,7 @@ void Core::Impl::OnEntryTimer(Entry& entry) {
 void Core::Impl::EndLease(Entry& entry, bool counted, std::int64_t wait) {
   const GroupConfig& group = entry.cursor->subscription->group->config;
   Detach(entry);
-  if (entry.written) Change(*entry.cursor, entry.offset, kBlockChanged);
+  Change(*entry.cursor, entry.offset, kBlockChanged);  // the number of a delivery that has ended
   entry.written = entry.nacked = entry.renewed = false;
   const bool counts = counted && !entry.suspend;
   entry.suspend = false;

@@ -77,10 +77,10 @@ bool Core::Impl::EntrySays(const Entry& entry, EntryValue& value) const {
   const bool open_delivery = in_flight || entry.nacked;
   value.attempt = entry.attempt;
   value.delivery = open_delivery && !entry.written ? entry.delivery - 1 : entry.delivery;
-  value.suspend = entry.suspend;
   if (open_delivery && entry.written) {
     value.lease = entry.nacked ? LeaseKind::kNacked : LeaseKind::kHeld;
     value.renewed = entry.renewed;
+    value.suspend = entry.suspend;
     value.start = entry.start;
     value.end = entry.end;
     if (const Client* client = FindClient(entry.client)) value.client = client->name;

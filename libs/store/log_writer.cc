@@ -198,7 +198,10 @@ absl::Status LogWriter::Flush() {
   Unsynced unsynced;
   std::swap(unsynced, unsynced_);
   if (options_.rules.one_sync) return Sync(unsynced);
-  loose_syncs_.emplace_back([this, unsynced = std::move(unsynced)] { Sync(unsynced).IgnoreError(); });
+  loose_syncs_.emplace_back([this, unsynced = std::move(unsynced)] {
+    const absl::Status status = Sync(unsynced);
+    if (!status.ok()) Fail(status);
+  });
   return absl::OkStatus();
 }
 

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "base/bytes.h"
 #include "base/log.h"
+#include "core/records.h"
 #include "model/stored_message.h"
 
 namespace millrace::broker {
@@ -13,13 +13,11 @@ namespace {
 bool Locate(const store::LogRecord& record, FoundMessage& found) {
   absl::string_view stored = record.payload;
   if (record.type == store::RecordType::kDeadLetter) {
-    base::ByteReader reader(record.payload);
-    const absl::string_view prefix = reader.ReadBytes(reader.Read<std::uint32_t>());
-    base::ByteReader in_prefix(prefix);
-    const absl::string_view origin = in_prefix.ReadString();
-    if (!reader.ok() || !in_prefix.ok()) return false;
-    found.origin_topic.assign(origin.data(), origin.size());
-    stored = reader.rest();
+    std::uint32_t prefix_bytes = 0;
+    auto origin = core::DecodeDeadLetterOrigin(record.payload, prefix_bytes);
+    if (!origin.ok()) return false;
+    found.origin_topic = std::move(origin->topic);
+    stored.remove_prefix(prefix_bytes);
   } else if (record.type != store::RecordType::kMessage) {
     return false;
   }

@@ -250,10 +250,9 @@ TEST(AssignmentTest, AnOrderedGroupGetsEachQueueAnotherTheWholeBroker) {
   proxy.link.groups["ordered"].fifo = true;
   const auto ids = [&](const std::string& group) {
     const auto call = proxy.Start("QueryAssignment", AssignmentOf("orders", group));
+    const auto answer = proxy.AnswerOf<v2::QueryAssignmentResponse>(*call);
     std::vector<int> all;
-    for (const auto& each : proxy.AnswerOf<v2::QueryAssignmentResponse>(*call).assignments()) {
-      all.push_back(each.message_queue().id());
-    }
+    for (const auto& each : answer.assignments()) all.push_back(each.message_queue().id());
     return all;
   };
   EXPECT_THAT(ids("billing"), ElementsAre(-1));

@@ -125,11 +125,12 @@ void World::Handle(ActionType type, const char* at) {
     }
     case ActionType::kClaim: {
       const auto claim = As<Claim>(at);
-      PendingClaim pending{claim.claim, claim.topic_id, OutText(claim.filter), {}};
+      ClaimSeen pending{claim.claim, claim.topic_id, OutText(claim.filter), {}};
       for (std::uint32_t i = 0; i < claim.entries.size; i += sizeof(ClaimEntry)) {
         pending.entries.push_back(As<ClaimEntry>(actions.text.data() + claim.entries.at + i));
       }
       ++claims;
+      claims_seen.push_back(pending);
       claims_to_judge_.push_back(claim.claim);
       MR_CHECK(claims_.emplace(claim.claim, std::move(pending)).second);
       return;
@@ -138,6 +139,8 @@ void World::Handle(ActionType type, const char* at) {
       const auto deliver = As<Deliver>(at);
       const auto claim = claims_.find(deliver.claim);
       MR_CHECK(claim != claims_.end());
+      DeliverSeen& seen = delivers_seen.emplace_back(
+          DeliverSeen{deliver.claim, deliver.answer, deliver.reply.correlation, {}});
       if (deliver.entries.size > 0) {
         Received& result = received[deliver.reply.correlation];
         MR_CHECK(result.code == 0);
@@ -145,6 +148,7 @@ void World::Handle(ActionType type, const char* at) {
         result.answer = deliver.answer;
         for (std::uint32_t i = 0; i < deliver.entries.size; i += sizeof(DeliverEntry)) {
           const auto entry = As<DeliverEntry>(actions.text.data() + deliver.entries.at + i);
+          seen.delivered.push_back(entry.claim_index);
           const ClaimEntry& claimed = claim->second.entries.at(entry.claim_index);
           MR_CHECK(claimed.queue_offset == entry.handle.queue_offset && claimed.queue == entry.handle.queue);
           result.messages.push_back(
@@ -180,7 +184,7 @@ void World::Handle(ActionType type, const char* at) {
   }
 }
 
-void World::Judge(const PendingClaim& claim) {
+void World::Judge(const ClaimSeen& claim) {
   std::string verdicts;
   for (const ClaimEntry& entry : claim.entries) {
     Verdict verdict;
@@ -199,25 +203,35 @@ void World::ReleaseClaims() {
   claims_to_judge_.clear();
 }
 
+void World::ReleaseBodies() {
+  for (const ReadBody& read : reads_) {
+    BodyRead event;
+    event.token = read.token;
+    const auto body = stored.find({read.topic_id, read.queue, read.queue_offset});
+    if (body != stored.end()) {
+      event.body = {++next_slot_, static_cast<std::uint32_t>(body->second.size())};
+      bodies_[next_slot_] = body->second;
+      slots.insert(next_slot_);
+      event.result = VerdictResult::kMatch;
+    }
+    events.Add(EventType::kBodyRead, event);
+  }
+  reads_.clear();
+}
+
+void World::FlushBatches(std::size_t count) {
+  durable_ = std::min(log.size(), durable_ + count);
+  if (durable_ == 0) return;
+  const std::uint64_t end = log[durable_ - 1].end;
+  if (options_.async_flush) events.Add(EventType::kWritten, core::Written{end});
+  events.Add(EventType::kFlushed, Flushed{end});
+}
+
 void World::Settle() {
   if (events.count > 0) Turn();
   while (true) {
     if (!hold_claims) ReleaseClaims();
-    if (!hold_bodies) {
-      for (const ReadBody& read : reads_) {
-        BodyRead event;
-        event.token = read.token;
-        const auto body = stored.find({read.topic_id, read.queue, read.queue_offset});
-        if (body != stored.end()) {
-          event.body = {++next_slot_, static_cast<std::uint32_t>(body->second.size())};
-          bodies_[next_slot_] = body->second;
-          slots.insert(next_slot_);
-          event.result = VerdictResult::kMatch;
-        }
-        events.Add(EventType::kBodyRead, event);
-      }
-      reads_.clear();
-    }
+    if (!hold_bodies) ReleaseBodies();
     const bool now = core_->NextWakeMillis() <= core_->log_time_millis();
     if (events.count == 0 && !now) return;
     Turn();
@@ -226,11 +240,7 @@ void World::Settle() {
 
 void World::Flush() {
   do {
-    durable_ = log.size();
-    if (!log.empty()) {
-      if (options_.async_flush) events.Add(EventType::kWritten, core::Written{log.back().end});
-      events.Add(EventType::kFlushed, Flushed{log.back().end});
-    }
+    FlushBatches(log.size());
     Settle();
   } while (durable_ != log.size());
 }

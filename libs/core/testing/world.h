@@ -154,7 +154,23 @@ class World {
   bool hold_claims = false;  // verdicts wait for ReleaseClaims()
   bool hold_bodies = false;  // dead letters wait for their bodies
   bool check = true;         // CheckInvariants() after every turn
-  void ReleaseClaims();
+  void ReleaseClaims();       // adds the verdicts of everything that was claimed to the next turn
+  void ReleaseBodies();       // ... and the bodies that dead letters ask for
+  void FlushBatches(std::size_t count);  // adds the news that this many more are durable
+
+  // What a test wants to see of the last turns; it clears them.
+  struct ClaimSeen {
+    std::uint64_t claim, topic;
+    std::string filter;
+    std::vector<ClaimEntry> entries;
+  };
+  struct DeliverSeen {
+    std::uint64_t claim, answer;
+    std::uint64_t correlation;
+    std::vector<std::uint32_t> delivered;  // positions in the claim
+  };
+  std::vector<ClaimSeen> claims_seen;
+  std::vector<DeliverSeen> delivers_seen;
 
   Core& core() { return *core_; }
   EventBatch events;     // of the next turn
@@ -164,15 +180,10 @@ class World {
   std::map<std::tuple<std::uint64_t, std::uint32_t, std::int64_t>, std::string> stored;  // bodies by position
 
  private:
-  struct PendingClaim {
-    std::uint64_t claim, topic;
-    std::string filter;
-    std::vector<ClaimEntry> entries;
-  };
   void Start(bool may_be_lost);
   void Handle(ActionType type, const char* at);
   void Append();
-  void Judge(const PendingClaim& claim);
+  void Judge(const ClaimSeen& claim);
   TextRef Text(absl::string_view text);
   ReplyTo To(std::uint32_t link = 1);
   std::string OutText(TextRef ref) const { return actions.text.substr(ref.at, ref.size); }
@@ -183,7 +194,7 @@ class World {
   std::uint64_t correlation_ = 0;
   std::uint32_t next_slot_ = 0;
   std::map<std::uint32_t, std::string> bodies_;  // by slot
-  std::map<std::uint64_t, PendingClaim> claims_;  // told to the shell and not forgotten
+  std::map<std::uint64_t, ClaimSeen> claims_;  // told to the shell and not forgotten
   std::vector<std::uint64_t> claims_to_judge_;
   std::vector<ReadBody> reads_;
 };

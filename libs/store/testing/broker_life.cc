@@ -43,12 +43,17 @@ void BrokerLife::Start(const Truth& before) {
   const LogPosition from = ReadImage();
   image_offset_ = from.offset;
   absl::Status status;
-  log_ = TryOpen(faults_, clock_, options, from, status);
+  if (options_.only_start) {
+    log_ = TryRecover(faults_, options, from, status);
+  } else {
+    log_ = TryOpen(faults_, clock_, options, from, status);
+  }
   if (log_ == nullptr) {
     violation_ = absl::StrCat("the log does not open: ", status.message());
     return;
   }
   Compare(before, from);
+  if (options_.only_start) return;
   disk_.Note(log_->recovery.end.offset);
   log_->listener.AlsoOnFlushed([this](std::uint64_t end) { disk_.Note(end); });
 }
@@ -80,9 +85,9 @@ void BrokerLife::Append(const std::vector<std::string>& payloads) { log_->Append
 void BrokerLife::AppendStart() { Append({absl::StrCat(kStartMark, last_start_number_ + 1)}); }
 
 void BrokerLife::AppendTogether(const std::vector<std::vector<std::string>>& batches) {
-  faults_.HoldSyncs(1);
+  faults_.HoldSyncs(options_.rules.sync ? 1 : 0);
   Append(batches.front());
-  faults_.WaitForHeldSync();
+  if (options_.rules.sync) faults_.WaitForHeldSync();
   for (std::size_t i = 1; i < batches.size(); ++i) Append(batches[i]);
   // With the rule there is no second sync to wait for.
   if (!options_.rules.one_sync) log_->listener.WaitUntilFlushed(log_->appender->end());

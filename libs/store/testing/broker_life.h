@@ -23,6 +23,7 @@ struct Truth {
 struct LifeOptions {
   LogRules rules;
   bool prepare_segments = false;
+  bool only_start = false;  // dies when it has found what there is: saves the writer's thread
 };
 
 // One broker from its start to its death on a disk, as far as the log is concerned: identity, checkpoint, the state

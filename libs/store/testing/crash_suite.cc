@@ -35,9 +35,8 @@ constexpr Death kDeaths[] = {{"kill", std::nullopt},
 struct Recorded {
   Disk start;
   std::vector<TraceStep> trace;
-  Truth before;                          // what its start had to find
-  std::vector<KnownBatch> line;          // with everything it appended
-  std::vector<std::uint64_t> group_ends; // what each sync made durable
+  Truth before;                  // what its start had to find
+  std::vector<KnownBatch> line;  // with everything it appended
 
   // What must be found when it dies after `steps` operations. Its first note is its start.
   Truth TruthAt(std::size_t steps) const {
@@ -192,7 +191,7 @@ class Suite {
       }
       second.trace = disk->TakeTrace();
       EachCrash(second, options_.second_crashes, crash, [&](Disk again, const Truth& known, const std::string& both) {
-        Report(BrokerLife(*again, known, {.rules = options_.rules}).violation(), both);
+        Report(BrokerLife(*again, known, {.rules = options_.rules, .only_start = true}).violation(), both);
       });
     });
   }
@@ -213,7 +212,7 @@ class Suite {
       const std::uint64_t at = batch.offset + Below(batch.end - batch.offset);
       damaged->Damage(SegmentOf(*damaged, at).path, at - SegmentOf(*damaged, at).first);
       const auto log_before = LogFiles(*damaged);
-      const std::string violation = BrokerLife(*damaged, {.line = life.line}, {.rules = options_.rules}).violation();
+      const std::string violation = BrokerLife(*damaged, {.line = life.line}, {.rules = options_.rules, .only_start = true}).violation();
       const std::string where = absl::StrCat("seed ", options_.seed, ", byte ", at, " flipped, durable up to ", recorded);
       if (violation.find("damage") == std::string::npos) {
         Report(absl::StrCat("damage is not reported as such (", violation, ")"), where);

@@ -1,6 +1,11 @@
 #include "store/testing/log_fixture.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "store/batch_codec.h"
+#include "store/log_recovery.h"
+#include "store/segment_set.h"
 
 namespace millrace::store::testing {
 
@@ -92,6 +97,20 @@ std::unique_ptr<OpenLog> TryOpen(io::FileSystem& fs, const base::Clock& clock, c
   open->log = *std::move(log);
   open->appender = std::make_unique<Appender>(options.segment_bytes, open->recovery.end.offset);
   return open;
+}
+
+std::unique_ptr<OpenLog> TryRecover(io::FileSystem& fs, const LogOptions& options, LogPosition from,
+                                    absl::Status& status) {
+  auto open = std::make_unique<OpenLog>();
+  const auto segments = SegmentSet::Open(fs, "commitlog");
+  status = segments.status();
+  if (!segments.ok()) return nullptr;
+  const BatchCodec codec(options.rules.store_id ? kTestSeed : 0);
+  status = RecoverLog(**segments, codec, options, from, open->recovery, [&](const LogBatch& batch) {
+    open->recovered.push_back({batch.offset, batch.offset + batch.bytes, ContentOf(batch)});
+    return absl::OkStatus();
+  });
+  return status.ok() ? std::move(open) : nullptr;
 }
 
 }  // namespace millrace::store::testing

@@ -87,4 +87,8 @@ LogOptions SmallLog();
 std::unique_ptr<OpenLog> TryOpen(io::FileSystem& fs, const base::Clock& clock, const LogOptions& options,
                                  LogPosition from, absl::Status& status);
 
+// Does what a start does and starts no writer: `log` is null.
+std::unique_ptr<OpenLog> TryRecover(io::FileSystem& fs, const LogOptions& options, LogPosition from,
+                                    absl::Status& status);
+
 }  // namespace millrace::store::testing

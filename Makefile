@@ -1,0 +1,71 @@
+# The vocabulary of this tree. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+RELEASE := build/release
+PROGRAMS := millrace millrace-nameserver millrace-broker millrace-proxy
+export MILLRACE_BIN ?= $(CURDIR)/$(RELEASE)/bin
+# End-to-end tests measure time on the whole machine, so tests run one at a time.
+CTEST := ctest --output-on-failure --no-tests=error -j1
+# gRPC and Protobuf are not instrumented: the thread sanitizer looks at what lies below the transport.
+TSAN_SKIPS := '^(rpc_test|port_test)$$'
+FUZZ_SECONDS ?= 60
+DATA ?= data
+
+.PHONY: help build run test test-all test-asan test-tsan test-thread-safety example bench fuzz clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+build: ## Build the programs into build/release/bin (installs what the build needs)
+	@scripts/install-build-deps
+	@test -f $(RELEASE)/build.ninja || cmake --preset release
+	ninja -C $(RELEASE) $(PROGRAMS)
+
+run: build ## Start nameserver, broker and proxy in one process, data below ./data
+	exec $(RELEASE)/bin/millrace up --data ./$(DATA)
+
+test: ## Unit, integration, wire and end-to-end tests
+	@scripts/install-build-deps
+	@scripts/install-test-deps
+	@test -f $(RELEASE)/build.ninja || cmake --preset release
+	ninja -C $(RELEASE)
+	$(CTEST) --test-dir $(RELEASE) -LE '^long$$'
+
+test-all: test test-asan test-tsan test-thread-safety fuzz ## All of that, the long tests, sanitizers, fuzz targets
+	E2E_LONG=1 $(CTEST) --test-dir $(RELEASE) -L '^long$$'
+
+test-asan: ## Unit and integration tests under the address and undefined-behaviour sanitizers
+	@scripts/install-build-deps
+	@test -f build/asan/build.ninja || cmake --preset asan
+	ninja -C build/asan
+	$(CTEST) --test-dir build/asan -L '^(unit|integration)$$'
+
+test-tsan: ## The same below the transport under the thread sanitizer
+	@scripts/install-build-deps
+	@test -f build/tsan/build.ninja || cmake --preset tsan
+	ninja -C build/tsan
+	$(CTEST) --test-dir build/tsan -L '^(unit|integration)$$' -E $(TSAN_SKIPS)
+
+test-thread-safety: ## Compile with Clang's thread-safety analysis; needs clang-16
+	@if command -v clang++-16 >/dev/null; then \
+	  cmake --preset thread-safety >/dev/null && ninja -C build/thread-safety $(PROGRAMS); \
+	else echo 'skipped: thread-safety (no clang++-16; apt-get install clang-16)'; fi
+
+example: ## With `make run` in another terminal: two official SDKs exchange the lines of a text file
+	@scripts/install-test-deps python java
+	examples/run
+
+bench: ## Store and path benchmarks beside a bare gRPC server (needs an idle machine)
+	@scripts/install-build-deps
+	@test -f $(RELEASE)/build.ninja || cmake --preset release
+	ninja -C $(RELEASE)
+	python3 bench/run.py
+
+fuzz: ## Each fuzz target for FUZZ_SECONDS on its corpus; needs clang-16
+	@if command -v clang++-16 >/dev/null; then tests/fuzz/run $(FUZZ_SECONDS); \
+	else echo 'skipped: fuzz (no clang++-16; apt-get install clang-16)'; fi
+
+clean: ## Remove what was built; ./data stays
+	rm -rf build
