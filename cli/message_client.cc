@@ -19,6 +19,8 @@ namespace v2 = apache::rocketmq::v2;
 constexpr char kService[] = "/apache.rocketmq.v2.MessagingService/";
 // The lease of a message between its delivery and the acknowledgement that follows when it has been printed.
 constexpr std::int64_t kInvisibleSeconds = 30;
+// A server may make a long poll this long, whatever was asked for.
+constexpr std::int64_t kPollMillisMin = 5'000;
 // An answer may come this much later than its long poll ends.
 constexpr std::int64_t kAnswerMarginMillis = 5'000;
 
@@ -139,7 +141,9 @@ Outcome MessageClient::Receive(const std::string& topic, const std::string& grou
   stream->WritesDone();
   absl::Status ended;
   Outcome outcome;
-  while (auto bytes = collector->Next(wait_millis + kAnswerMarginMillis, ended)) {
+  const bool ends_here = wait_millis < kPollMillisMin;
+  const std::int64_t patience_millis = ends_here ? wait_millis : wait_millis + kAnswerMarginMillis;
+  while (auto bytes = collector->Next(patience_millis, ended)) {
     v2::ReceiveMessageResponse response;
     if (!response.ParseFromString(*bytes)) {
       ended = absl::DataLossError("a part of the answer does not decode");
@@ -149,8 +153,8 @@ Outcome MessageClient::Receive(const std::string& topic, const std::string& grou
     if (response.has_message()) each(response.message());
   }
   stream->Cancel();
-  if (!ended.ok()) return Unreachable(ended);
-  return outcome;
+  if (ends_here && absl::IsDeadlineExceeded(ended)) return outcome;
+  return ended.ok() ? outcome : Unreachable(ended);
 }
 
 Outcome MessageClient::Acknowledge(const std::string& topic, const std::string& group,
@@ -167,6 +171,19 @@ Outcome MessageClient::Acknowledge(const std::string& topic, const std::string& 
     outcome.text = absl::StrCat("message ", entry.message_id(), " is not acknowledged: ", outcome.text);
   }
   return outcome;
+}
+
+Outcome MessageClient::GiveBack(const std::string& topic, const std::string& group,
+                                const v2::AckMessageEntry& entry) {
+  v2::ChangeInvisibleDurationRequest request;
+  request.mutable_topic()->set_name(topic);
+  request.mutable_group()->set_name(group);
+  request.set_message_id(entry.message_id());
+  request.set_receipt_handle(entry.receipt_handle());
+  request.mutable_invisible_duration()->set_seconds(0);
+  request.set_suspend(true);
+  v2::ChangeInvisibleDurationResponse response;
+  return Call("ChangeInvisibleDuration", request.SerializeAsString(), response);
 }
 
 Outcome MessageClient::Terminate(const std::string& group) {

@@ -26,14 +26,19 @@ class MessageClient {
   // On success `offset` is the queue offset.
   Outcome Send(const apache::rocketmq::v2::Message& message, std::int64_t& offset);
 
-  // Waits up to `wait_millis` for messages and hands them to `each` in order; none in time is kExitOk without a call.
+  // Waits up to `wait_millis` for messages and hands them to `each` in order; none in time is kExitOk without a call of
+  // `each`. A server polls for 5 s at least; a shorter wait ends on this side.
   Outcome Receive(const std::string& topic, const std::string& group, int batch, std::int64_t wait_millis,
                   const std::function<void(const apache::rocketmq::v2::Message&)>& each);
 
   Outcome Acknowledge(const std::string& topic, const std::string& group,
                       const std::vector<apache::rocketmq::v2::AckMessageEntry>& entries);
 
-  // Says goodbye: what was received and not acknowledged is visible to others after a second.
+  // Makes a received message visible to others again; it does not count as an attempt.
+  Outcome GiveBack(const std::string& topic, const std::string& group,
+                   const apache::rocketmq::v2::AckMessageEntry& entry);
+
+  // Says goodbye.
   Outcome Terminate(const std::string& group);
 
  private:

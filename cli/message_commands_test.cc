@@ -145,10 +145,21 @@ TEST_F(ReceiveTest, StopsAtTheMaximum) {
   EXPECT_EQ(server_.requests.size(), 5u);
 }
 
-TEST_F(ReceiveTest, NoAckAcknowledgesNothing) {
+TEST_F(ReceiveTest, NoAckGivesBackWhatItHasShownAtTheEnd) {
   server_.On("ReceiveMessage", Received({Delivered(5)}));
-  EXPECT_EQ(Run({"message", "receive", "orders", "--group", "readers", "--max=1", "--no-ack"}), kExitOk);
-  EXPECT_THAT(server_.Methods(), ElementsAre("ReceiveMessage", "NotifyClientTermination"));
+  server_.On("ReceiveMessage", Received({Delivered(6)}));
+  server_.On("ReceiveMessage", Received({}));
+  v2::ChangeInvisibleDurationResponse changed;
+  changed.mutable_status()->set_code(v2::OK);
+  server_.On("ChangeInvisibleDuration", changed);
+  EXPECT_EQ(Run({"message", "receive", "orders", "--group", "readers", "--no-ack"}), kExitOk) << err_.str();
+  EXPECT_THAT(server_.Methods(), ElementsAre("ReceiveMessage", "ReceiveMessage", "ReceiveMessage",
+                                             "ChangeInvisibleDuration", "ChangeInvisibleDuration",
+                                             "NotifyClientTermination"));
+  const auto asked = server_.Asked<v2::ChangeInvisibleDurationRequest>("ChangeInvisibleDuration", 1);
+  EXPECT_EQ(asked.receipt_handle(), "handle 6");
+  EXPECT_EQ(asked.invisible_duration().seconds(), 0);
+  EXPECT_TRUE(asked.suspend());
 }
 
 TEST_F(ReceiveTest, NothingInTimeIsNoError) {

@@ -39,37 +39,68 @@ void Print(Session& session, const v2::Message& message, bool first) {
                   << std::flush;
 }
 
-// What one answer brought is printed first and acknowledged then: a message that was not printed is never lost.
-Outcome ReceiveAll(Session& session, const Flags& flags, MessageClient& client, int& received) {
-  const std::int64_t wait_millis = *ParseMillis(flags.wait);
-  while (flags.max == 0 || received < flags.max) {
-    const int batch = flags.max == 0 ? kBatchMax : std::min(kBatchMax, flags.max - received);
-    std::vector<v2::AckMessageEntry> entries;
-    Outcome outcome =
-        client.Receive(flags.topic, flags.group, batch, wait_millis, [&](const v2::Message& message) {
-          Print(session, message, received++ == 0);
-          v2::AckMessageEntry& entry = entries.emplace_back();
-          entry.set_message_id(message.system_properties().message_id());
-          entry.set_receipt_handle(message.system_properties().receipt_handle());
-        });
-    if (!flags.no_ack && !entries.empty()) {
-      const Outcome acknowledged = client.Acknowledge(flags.topic, flags.group, entries);
-      if (outcome.exit_code == kExitOk) outcome = acknowledged;
-    }
-    if (outcome.exit_code != kExitOk || entries.empty()) return outcome;
-  }
-  return {};
-}
+// Receives for one run of the command.
+class Receiver {
+ public:
+  Receiver(Session& session, const Flags& flags) : session_(session), flags_(flags), client_(session) {}
 
-int Receive(Session& session, const Flags& flags) {
-  MessageClient client(session);
-  int received = 0;
-  Outcome outcome = ReceiveAll(session, flags, client, received);
-  if (outcome.exit_code == kExitOk) outcome = client.Terminate(flags.group);
-  if (outcome.exit_code != kExitOk) return Fail(session, outcome.exit_code, outcome.text);
-  if (received == 0) session.env.err << "millrace: no message within " << flags.wait << "\n";
-  return kExitOk;
-}
+  int Run() {
+    Outcome outcome = flags_.no_ack ? Look() : Consume();
+    if (outcome.exit_code == kExitOk) outcome = client_.Terminate(flags_.group);
+    if (outcome.exit_code != kExitOk) return Fail(session_, outcome.exit_code, outcome.text);
+    if (received_ == 0) session_.env.err << "millrace: no message within " << flags_.wait << "\n";
+    return kExitOk;
+  }
+
+ private:
+  // What one answer brought is printed first and acknowledged then: what was not printed is never lost.
+  Outcome Consume() {
+    while (flags_.max == 0 || received_ < flags_.max) {
+      Outcome outcome = ReceiveOnce(flags_.max);
+      if (entries_.empty()) return outcome;
+      const Outcome acknowledged = client_.Acknowledge(flags_.topic, flags_.group, entries_);
+      if (outcome.exit_code == kExitOk) outcome = acknowledged;
+      if (outcome.exit_code != kExitOk) return outcome;
+      entries_.clear();
+    }
+    return {};
+  }
+
+  // Holds what it has seen until the end, so that nothing comes twice, then gives it back.
+  Outcome Look() {
+    const int max = flags_.max == 0 ? kBatchMax : flags_.max;
+    Outcome outcome;
+    while (received_ < max && outcome.exit_code == kExitOk) {
+      const int before = received_;
+      outcome = ReceiveOnce(max);
+      if (received_ == before) break;
+    }
+    for (const v2::AckMessageEntry& entry : entries_) {
+      const Outcome given_back = client_.GiveBack(flags_.topic, flags_.group, entry);
+      if (outcome.exit_code == kExitOk) outcome = given_back;
+    }
+    return outcome;
+  }
+
+  Outcome ReceiveOnce(int max) {
+    const int batch = max == 0 ? kBatchMax : std::min(kBatchMax, max - received_);
+    return client_.Receive(flags_.topic, flags_.group, batch, *ParseMillis(flags_.wait),
+                           [this](const v2::Message& message) {
+                             Print(session_, message, received_++ == 0);
+                             v2::AckMessageEntry& entry = entries_.emplace_back();
+                             entry.set_message_id(message.system_properties().message_id());
+                             entry.set_receipt_handle(message.system_properties().receipt_handle());
+                           });
+  }
+
+  Session& session_;
+  const Flags& flags_;
+  MessageClient client_;
+  int received_ = 0;
+  std::vector<v2::AckMessageEntry> entries_;  // printed, neither acknowledged nor given back
+};
+
+int Receive(Session& session, const Flags& flags) { return Receiver(session, flags).Run(); }
 
 }  // namespace
 
@@ -86,7 +117,8 @@ void AddMessageReceive(CLI::App& noun, Session& session) {
       ->type_name("DURATION")
       ->check(CLI::Validator(CheckDuration, ""))
       ->capture_default_str();
-  command->add_flag("--no-ack", flags->no_ack, "Do not acknowledge: they are visible again a second after the end");
+  command->add_flag("--no-ack", flags->no_ack,
+                    "Only look: give the messages back at the end; at most 32, unless --max says more");
   AddProxyOption(*command, session);
   AddOutputOption(*command, session);
   command->callback([&session, flags] { session.action = [&session, flags] { return Receive(session, *flags); }; });

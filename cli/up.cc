@@ -10,22 +10,47 @@
 #include "base/clock.h"
 #include "cli/exit_code.h"
 #include "config/loader.h"
+#include "http/http_server.h"
+#include "http/metric_families.h"
 #include "io/posix_file_system.h"
 #include "link/session.h"
 #include "process/process.h"
 #include "services/broker/broker_config.h"
+#include "services/broker/broker_metrics.h"
 #include "services/broker/broker_server.h"
+#include "services/broker/topic_announcer.h"
+#include "services/nameserver/nameserver.h"
+#include "services/nameserver/nameserver_config.h"
 #include "services/proxy/proxy.h"
 
 namespace millrace::cli {
 namespace {
 
+// The keys of all roles, with defaults for one machine: loopback only, names created on first use.
 struct UpConfig {
   std::string data = "./data";
-  std::string nameserver_listen = "127.0.0.1:9876";
+  process::ProcessConfig common{.http_listen = "127.0.0.1:5557", .log_level = "warn"};
+  nameserver::NameserverConfig nameserver;
+  broker::BrokerConfig broker;
+  proxy::ProxyConfig proxy;
+
+  UpConfig() {
+    nameserver.listen = "127.0.0.1:9876";
+    broker.listen = "127.0.0.1:10911";
+    broker.auto_create_topics = true;
+    broker.segment_bytes = {64 << 20};
+    broker.retention_size = {10ll << 30};
+    proxy.listen = "127.0.0.1:8081";
+    proxy.admin_listen = "127.0.0.1:8083";
+    proxy.auto_create_topics = true;
+  }
+
   static void Declare(config::Schema<UpConfig>& keys) {
     keys.Add("data", &UpConfig::data).Doc("Directory of everything that is kept.");
-    keys.Add("nameserver.listen", &UpConfig::nameserver_listen).Doc("Address of the nameserver.");
+    keys.Include(&UpConfig::common);
+    keys.Include(&UpConfig::nameserver);
+    keys.Include(&UpConfig::broker);
+    keys.Include(&UpConfig::proxy);
   }
 };
 
@@ -34,66 +59,88 @@ int Explain(const absl::Status& status) {
   return ExitCodeOf(status);
 }
 
-class NoTopics final : public broker::TopicListener {
- public:
-  void OnTopic(const core::TopicConfig&) override {}
-  void OnTopicDeleted(std::uint64_t, absl::string_view) override {}
-};
+// Streams between proxy and broker as function calls.
+proxy::LinkClient::OpenStream InProcess(broker::LinkHub& hub, const base::Clock& clock) {
+  return [&hub, &clock](const std::shared_ptr<link::Session>& mine) {
+    const auto theirs = hub.NewStream();
+    auto [to_mine, to_theirs] = link::ConnectInProcess(theirs, mine, [&clock] { return clock.MonotonicMillis(); });
+    theirs->Attach(to_mine);
+    mine->Attach(to_theirs);
+  };
+}
+
+void SayWhatNext(const std::string& proxy, const std::string& admin) {
+  const std::string where = proxy == "127.0.0.1:8081" ? "" : absl::StrCat(" --proxy ", proxy);
+  const std::string at = admin == "127.0.0.1:8083" ? "" : absl::StrCat(" --admin ", admin);
+  std::printf("\nSDKs connect to %s, plaintext or TLS. In another terminal:\n"
+              "  millrace message send hello --body 'first words'%s\n"
+              "  millrace message receive hello --group readers%s\n"
+              "  millrace group describe readers%s\n"
+              "Ctrl-C stops.\n",
+              proxy.c_str(), where.c_str(), where.c_str(), at.c_str());
+  std::fflush(stdout);
+}
 
 }  // namespace
 
 int RunUp(int argc, char** argv) {
   process::BlockSignals();
-  UpConfig up;
-  process::ProcessConfig common{.http_listen = "127.0.0.1:5557", .log_level = "warn"};
-  broker::BrokerConfig broker_config;
-  broker_config.listen = "127.0.0.1:10911";
-  broker_config.auto_create_topics = true;
-  broker_config.home = broker_config.name;
-  broker_config.segment_bytes = {64 << 20};
-  broker_config.retention_size = {10ll << 30};
-  proxy::ProxyConfig proxy_config;
-  proxy_config.listen = "127.0.0.1:8081";
-  proxy_config.admin_listen = "127.0.0.1:8083";
-  proxy_config.auto_create_topics = true;
-
+  UpConfig config;
   config::Loader loader("millrace up", "Nameserver, broker and proxy in one process, for development and small use.");
-  loader.Add(up);
-  loader.Add(common);
-  loader.Add(broker_config);
-  loader.Add(proxy_config);
+  loader.Add(config);
   if (const int done = config::LoadOrExit(loader, argc - 1, argv + 1); done >= 0) return done;
-  process::SetUp(common, loader);
-  broker_config.data = absl::StrCat(up.data, "/broker");
-  if (proxy_config.data.empty()) proxy_config.data = absl::StrCat(up.data, "/proxy");
+  process::SetUp(config.common, loader);
+  config.broker.data = absl::StrCat(config.data, "/broker");
+  if (config.broker.home.empty()) config.broker.home = config.broker.name;
+  if (config.proxy.data.empty()) config.proxy.data = absl::StrCat(config.data, "/proxy");
 
   const base::SystemClock clock;
   const auto fs = io::MakePosixFileSystem();
-  NoTopics topics;
-  auto broker = broker::BrokerServer::Start(broker_config.Options(absl::StrCat("millrace up, process ", getpid())),
-                                            broker_config.listen, *fs, clock, topics);
+  auto nameserver = nameserver::Nameserver::Start(
+      {.listen = config.nameserver.listen, .expiry_millis = absl::ToInt64Milliseconds(config.nameserver.expiry)}, clock,
+      [] {});
+  broker::TopicAnnouncer topics;
+  // The store first: a directory that another process holds is the more telling error than its ports.
+  auto broker = broker::BrokerServer::Start(config.broker.Options(absl::StrCat("millrace up, process ", getpid())),
+                                            config.broker.listen, *fs, clock, topics);
   if (!broker.ok()) return Explain(broker.status());
-  broker::LinkHub& hub = (*broker)->broker().links();
-  auto proxy = proxy::Proxy::Start(
-      proxy_config, broker_config.name,
-      [&hub, &clock](const std::shared_ptr<link::Session>& mine) {
-        const auto theirs = hub.NewStream();
-        auto [to_mine, to_theirs] = link::ConnectInProcess(theirs, mine, [&clock] { return clock.MonotonicMillis(); });
-        theirs->Attach(to_mine);
-        mine->Attach(to_theirs);
-      },
-      *fs, clock);
+  if (!nameserver.ok()) return Explain(nameserver.status());
+  const std::string names = process::Dialable(config.nameserver.listen, (*nameserver)->port());
+  const std::string links = process::Dialable(config.broker.listen, (*broker)->port());
+  topics.Begin(std::make_unique<naming::Registrar>(
+      naming::RegistrarOptions{.nameservers = {names},
+                               .key = {config.broker.cluster, config.broker.name},
+                               .address = links,
+                               .epoch = (*broker)->broker().epoch(),
+                               .first_version = (*broker)->broker().start_number() << 32},
+      clock));
+  auto proxy = proxy::Proxy::Start(config.proxy, config.broker.name, InProcess((*broker)->broker().links(), clock), *fs,
+                                   clock);
   if (!proxy.ok()) return Explain(proxy.status());
 
-  const std::string client = process::Dialable(proxy_config.listen, (*proxy)->port());
-  const std::string admin = process::Dialable(proxy_config.admin_listen, (*proxy)->admin_port());
-  process::SayReady(absl::StrCat("up proxy=", client, " admin=", admin, " http=127.0.0.1:1 nameserver=127.0.0.1:1 broker=",
-                                 process::Dialable(broker_config.listen, (*broker)->port())));
+  const http::CollectedBy metrics([&](http::MetricFamilies& families) {
+    broker::CollectBroker((*broker)->broker(), families);
+    http::CollectProcess(families);
+  });
+  auto page = http::HttpServer::Start(config.common.http_listen, {&metrics, nameserver->get()});
+  if (!page.ok()) return Explain(page.status());
+  (*page)->SetReady(true);
+  const std::string clients = process::Dialable(config.proxy.listen, (*proxy)->port());
+  const std::string admin = process::Dialable(config.proxy.admin_listen, (*proxy)->admin_port());
+  process::SayReady(absl::StrCat("up proxy=", clients, " admin=", admin, " http=",
+                                 process::Dialable(config.common.http_listen, (*page)->port()), " broker=", links,
+                                 " nameserver=", names, " data=", config.data));
+  SayWhatNext(clients, admin);
+
   process::WaitForStop();
+  (*page)->SetReady(false);
   (*proxy)->Stop();
   proxy->reset();
-  if (const absl::Status stopped = (*broker)->Stop(); !stopped.ok()) return Explain(stopped);
-  return kExitOk;
+  topics.Goodbye();
+  const absl::Status stopped = (*broker)->Stop();
+  page->reset();
+  (*nameserver)->Stop();
+  return stopped.ok() ? kExitOk : Explain(stopped);
 }
 
 }  // namespace millrace::cli

@@ -100,7 +100,8 @@ TEST_F(ConfigTest, DefaultsAreWhatTheStructsHold) {
 }
 
 TEST_F(ConfigTest, FlagsAreGivenInTwoForms) {
-  ASSERT_TRUE(Load({"--broker.listen", "a:1", "--broker.threads=8", "--topics.auto-create", "--store.flush=async"}).ok());
+  ASSERT_TRUE(
+      Load({"--broker.listen", "a:1", "--broker.threads=8", "--topics.auto-create", "--store.flush=async"}).ok());
   EXPECT_EQ(config_.listen, "a:1");
   EXPECT_EQ(config_.threads, 8);
   EXPECT_TRUE(config_.auto_create);
@@ -209,8 +210,9 @@ TEST_F(ConfigTest, TheValueStaysWhenAnotherOneIsRefused) {
 TEST_F(ConfigTest, HelpIsGivenWhateverElseIsWrong) {
   ASSERT_TRUE(Load({"--help", "--nonsense"}).ok());
   EXPECT_TRUE(loader_.help());
-  EXPECT_THAT(loader_.HelpText(), AllOf(HasSubstr("--store.flush-interval\n"), HasSubstr("time span; 1ms to 1m; default 500ms"),
-                                        HasSubstr("RocketMQ: flushIntervalCommitLog")));
+  EXPECT_THAT(loader_.HelpText(),
+              AllOf(HasSubstr("--store.flush-interval\n"), HasSubstr("time span; 1ms to 1m; default 500ms"),
+                    HasSubstr("RocketMQ: flushIntervalCommitLog")));
 }
 
 TEST_F(ConfigTest, PrintedValuesHaveTheirSourceAndNoSecret) {

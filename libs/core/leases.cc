@@ -109,7 +109,7 @@ void Core::Impl::MakeReady(Entry& entry) {
   if (!TurnConfirmed(entry.barrier_turn)) {
     if (entry.state != EntryState::kWaiting) SetState(entry, EntryState::kWaiting);
     entry.end = now_;
-    barriers_.PushBack(&entry);
+    barriers_.InsertOrdered(&entry, [](const Entry& a, const Entry& b) { return a.barrier_turn > b.barrier_turn; });
     return;
   }
   SetState(entry, EntryState::kReady);

@@ -32,6 +32,14 @@ class List {
   void PushBack(T* item) { InsertBefore(&head_, item); }
   void PushFront(T* item) { InsertBefore(head_.next, item); }
 
+  // Behind the last element that does not come after it. The list is ordered; new elements mostly belong near its end.
+  template <typename After>
+  void InsertOrdered(T* item, After after) {
+    Node<Tag>* place = &head_;
+    while (place->previous != &head_ && after(*static_cast<T*>(place->previous), *item)) place = place->previous;
+    InsertBefore(place, item);
+  }
+
   // Does nothing when the element is in no list.
   static void Remove(T* item) {
     Node<Tag>* node = item;

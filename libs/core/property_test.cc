@@ -103,6 +103,7 @@ class Trial {
       Turn();
       for (int client = 0; client < static_cast<int>(kClients); ++client) {
         for (std::uint32_t group = 0; group < kGroups; ++group) {
+          LinkDown(client);  // drops what it waits for
           Receive(client, group, false);
           world_.ReleaseClaims();
           Turn();
@@ -283,7 +284,7 @@ class Trial {
         saved.seen = true;
         saved.returns = 0;
         saved.alone = false;
-      } else if (item.is == Is::kWaiting && item.end != kUntilRecord && item.end > now() + kWrite) {
+      } else if (item.is == Is::kWaiting && !item.nacked && item.end != kUntilRecord && item.end > now() + kWrite) {
         saved.is = Is::kWaiting;
         saved.end = item.end;
       }
@@ -309,6 +310,8 @@ class Trial {
 
   // --- time ---
   void Time() {
+    if (now() == last_time_) return;  // what was overdue when it was set ends a moment later
+    last_time_ = now();
     // Everything that is due, in the order in which it became due.
     struct Due {
       std::int64_t at;
@@ -367,7 +370,6 @@ class Trial {
 
   void End(Item& item, bool counted, std::int64_t wait) {
     const bool counts = counted && !item.suspend;
-    Note("  end of delivery " + std::to_string(item.delivery) + (item.renewed ? " renewed" : "") + (item.written ? " written" : "") + (item.nacked ? " nacked" : "") + " end " + std::to_string(item.end)+ " client " + std::to_string(item.client));
     item.written = item.nacked = item.renewed = item.suspend = false;
     item.client = -1;
     item.answer = 0;
@@ -404,7 +406,6 @@ class Trial {
   }
 
   void OnSilence(int client) {
-    Note("  silence of " + std::to_string(client));
     EndClient(client);
     signs_.erase(client);
     registered_.erase(client);
@@ -630,8 +631,9 @@ class Trial {
     Turn();
   }
 
-  void LinkDown() {
-    const int client = static_cast<int>(Random(kClients));
+  void LinkDown() { LinkDown(static_cast<int>(Random(kClients))); }
+
+  void LinkDown(int client) {
     world_.LinkDown(static_cast<std::uint32_t>(client) + 1);
     DropReceives(client);
     const auto ways = ways_;
@@ -732,6 +734,10 @@ class Trial {
         if (queue.topic != "T") continue;
         const Items& items = At({group, static_cast<std::uint32_t>(queue.queue)});
         SCOPED_TRACE(Describe(group, queue.queue, items));
+        SCOPED_TRACE(::testing::Message() << "core: next " << queue.next << " of " << queue.maximum << " ready " << queue.ready << " claimed "
+                     << queue.claimed << " in flight " << queue.in_flight << " waiting " << queue.waiting << " acked "
+                     << queue.acknowledged << " rejected " << queue.rejected << " dead " << queue.dead_lettered
+                     << " expired " << queue.expired);
         std::map<Is, std::int64_t> count;
         for (const Item& item : items) ++count[item.is];
         ASSERT_EQ(queue.maximum, ends_[queue.queue]);
@@ -798,6 +804,7 @@ class Trial {
   World world_;
   const bool async_;
   int body_ = 0;
+  std::int64_t last_time_ = 0;
   std::map<Where, Items> items_;
   std::map<Where, std::vector<Saved>> saved_;
   std::vector<std::int64_t> ends_, minimum_;

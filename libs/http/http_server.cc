@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
-#include "prometheus/metric_family.h"
-#include "prometheus/text_serializer.h"
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
 
 namespace millrace::http {
 namespace {

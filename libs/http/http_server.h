@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "prometheus/collectable.h"
+#include <prometheus/collectable.h>
 
 namespace millrace::http {
 

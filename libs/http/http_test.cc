@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "http/http_server.h"
-#include "prometheus/counter.h"
-#include "prometheus/registry.h"
+#include <prometheus/counter.h>
+#include <prometheus/registry.h>
 
 namespace millrace::http {
 namespace {
@@ -43,7 +43,8 @@ TEST_F(HttpTest, IsAliveFromTheStartAndReadyWhenToldSo) {
 }
 
 TEST_F(HttpTest, ServesWhatTheRegistryHas) {
-  prometheus::BuildCounter().Name("millrace_test_total").Help("Of a test.").Register(registry_).Add({{"a", "b"}}).Increment(3);
+  auto& counters = prometheus::BuildCounter().Name("millrace_test_total").Help("Of a test.").Register(registry_);
+  counters.Add({{"a", "b"}}).Increment(3);
   const httplib::Response response = Get("/metrics");
   EXPECT_EQ(response.status, 200);
   EXPECT_THAT(response.get_header_value("Content-Type"), HasSubstr("text/plain; version=0.0.4"));

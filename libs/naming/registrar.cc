@@ -86,7 +86,8 @@ void Registrar::Serve(std::size_t peer, std::int64_t now, bool heartbeat) {
   }
   if (events.ended && !reported_[peer]) {
     reported_[peer] = true;
-    MR_LOG(Warn, "a nameserver cannot be reached", {{"nameserver", options_.nameservers[peer]}, {"cause", events.cause}});
+    MR_LOG(Warn, "a nameserver cannot be reached",
+           {{"nameserver", options_.nameservers[peer]}, {"cause", events.cause}});
   }
   if (stream.Open(now)) registration_.Opened(peer);
   if (!stream.is_open()) return;

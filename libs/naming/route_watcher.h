@@ -58,7 +58,7 @@ class RouteWatcher {
   base::CondVar changed_;
   RouteUnion union_ ABSL_GUARDED_BY(mu_);
   bool complete_ ABSL_GUARDED_BY(mu_) = false;
-  bool woken_ ABSL_GUARDED_BY(mu_) = false;
+  bool woken_ ABSL_GUARDED_BY(mu_) = true;  // Run() has something to do
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<Source> sources_;  // of Run()
   std::thread thread_;

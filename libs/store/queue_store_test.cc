@@ -313,7 +313,9 @@ TEST_F(QueueStoreTest, RetentionMovesTheMinimumAndRemovesWholeFiles) {
   Flush();
   const std::uint64_t first = (1 + kFileEntries + 50) * kRecordBytes;
   std::vector<std::pair<std::uint64_t, std::int64_t>> moved;
-  const auto hear = [&](QueueKey key, std::int64_t minimum) { moved.emplace_back(key.topic_id * 10 + key.queue, minimum); };
+  const auto hear = [&](QueueKey key, std::int64_t minimum) {
+    moved.emplace_back(key.topic_id * 10 + key.queue, minimum);
+  };
   ASSERT_TRUE(store_->RemoveBelow(first, hear).ok());
   EXPECT_THAT(moved, ElementsAre(Pair(10, kFileEntries + 50), Pair(11, 1)));
   EXPECT_FALSE(fs().Exists(File(kA, 0)));
@@ -399,7 +401,8 @@ TEST_P(QueueStorePowerCutTest, NothingIsLostOrInvented) {
       case 0: Flush(); break;
       case 1: {  // the power is cut; an asynchronous log may lose its tail
         PowerCut(survival, random);
-        if (random() % 3 == 0) LoseRecordsFrom(std::max(removed_below, log_end() - std::min<std::uint64_t>(log_end(), random() % 300 * kRecordBytes)));
+        const std::uint64_t lost = std::min<std::uint64_t>(log_end(), random() % 300 * kRecordBytes);
+        if (random() % 3 == 0) LoseRecordsFrom(std::max(removed_below, log_end() - lost));
         Restart();
         break;
       }

@@ -15,7 +15,9 @@ bool InHour(const RetentionPolicy& policy, std::int64_t log_time_millis) {
   return hours % 24 == policy.hour;
 }
 
-std::uint64_t UsedBytes(const io::Space& space) { return space.total_bytes - std::min(space.free_bytes, space.total_bytes); }
+std::uint64_t UsedBytes(const io::Space& space) {
+  return space.total_bytes - std::min(space.free_bytes, space.total_bytes);
+}
 
 // Without dividing: a volume of unknown size (0) reaches no watermark.
 bool AtOrAbove(std::uint64_t used, std::uint64_t total, int percent) {

@@ -69,6 +69,9 @@ class Broker {
   store::LogMetrics log_metrics() const { return log_->metrics(); }
   const store::CommitLog& log() const { return *log_; }
   bool failed() const { return failed_; }
+  bool async_flush() const { return options_.log.async_flush; }
+  link::Session::Counters link_counters() const { return links_.counters(); }
+  std::size_t link_count() const { return links_.links(); }
   std::uint64_t start_number() const { return start_number_; }
   std::uint64_t epoch() const { return epoch_; }
   const std::string& cluster() const { return options_.cluster; }

@@ -51,6 +51,8 @@ class BrokerLink {
   virtual void ClientStreamsEnded(absl::string_view client, absl::string_view group) = 0;
 
   virtual bool up() const = 0;
+  // Name of the set at the other end; empty before the first hello.
+  virtual std::string broker_set() const { return {}; }
 };
 
 }  // namespace millrace::proxy

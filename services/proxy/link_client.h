@@ -45,8 +45,7 @@ class LinkClient final : public BrokerLink {
   void ClientStreamsEnded(absl::string_view client, absl::string_view group) override;
   bool up() const override;
 
-  // Cluster and broker set of the last hello; empty before.
-  std::string broker_set() const;
+  std::string broker_set() const override;
   link::Session::Counters counters() const;
 
  private:

@@ -154,7 +154,8 @@ model::Result<Directory::RoutePtr> SingleSetDirectory::RouteOf(const std::string
     route->config.type = core::TopicType::kMixed;
     route->config.queues = options_.auto_create_queues;
   }
-  route->sets.push_back({options_.broker, &link_, route->config.access, route->config.queues});
+  const std::string broker = options_.broker.empty() ? link_.broker_set() : options_.broker;
+  route->sets.push_back({broker, &link_, route->config.access, route->config.queues});
   return RoutePtr(std::move(route));
 }
 

@@ -62,6 +62,7 @@ void FaultyFileSystem::WaitForHeldSync() {
 void FaultyFileSystem::ReleaseSyncs() {
   base::MutexLock lock(mu_);
   to_hold_ = 0;
+  held_ = 0;
   ++releases_;
   changed_.NotifyAll();
 }
@@ -93,7 +94,6 @@ absl::Status FaultyFileSystem::BeforeSync(const std::string& path, bool& lie) {
       ++held_;
       changed_.NotifyAll();
       for (const std::uint64_t seen = releases_; seen == releases_;) changed_.Wait(mu_);
-      --held_;
     }
     if (!fault.ok()) hook = on_sync_failure_;
   }

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "http/metric_families.h"
+#include "services/broker/broker.h"
+
+namespace millrace::broker {
+
+// The sums of one scrape. Reads what the core's thread has published; walks nothing.
+void CollectBroker(const Broker& broker, http::MetricFamilies& families);
+
+}  // namespace millrace::broker

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "naming/route_watcher.h"
+#include "rpc/server.h"
+#include "services/proxy/link_client.h"
+
+namespace millrace::proxy {
+
+// Finds the broker of the cluster's set in what nameservers say, and dials it: each attempt of a link goes to where the
+// set is then.
+// Lifetime. Outlives the link that uses Opener(); StopWatching() before the link goes.
+class RoutedLink {
+ public:
+  RoutedLink(naming::RouteWatcherOptions options, const base::Clock& clock)
+      : clock_(clock), watcher_(std::move(options), clock, [] {}) {}
+  ~RoutedLink() { StopWatching(); }
+
+  LinkClient::OpenStream Opener() {
+    return [this](const std::shared_ptr<link::Session>& session) {
+      const std::shared_ptr<rpc::Channel> channel = ChannelNow();
+      if (channel == nullptr) {
+        return session->Close(absl::UnavailableError("no nameserver has named a broker yet"));
+      }
+      OverChannel(channel, clock_)(session);
+    };
+  }
+
+  // Tells the watcher whether the link is up: a set that is linked stays, whatever nameservers say.
+  void Watch(const LinkClient& link) {
+    thread_ = std::thread([this, &link] {
+      while (true) {
+        {
+          base::MutexLock lock(mu_);
+          if (stopping_) return;
+          stop_signal_.WaitFor(mu_, std::chrono::milliseconds(500));
+          if (stopping_) return;
+        }
+        for (const auto& [key, route] : watcher_.sets()) watcher_.LinkIs(key, link.up());
+      }
+    });
+  }
+  void StopWatching() {
+    {
+      base::MutexLock lock(mu_);
+      stopping_ = true;
+    }
+    stop_signal_.NotifyAll();
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  std::shared_ptr<rpc::Channel> ChannelNow() {
+    const auto sets = watcher_.sets();
+    if (sets.empty()) return nullptr;
+    const std::string& address = sets.begin()->second->address;
+    base::MutexLock lock(mu_);
+    if (channel_ == nullptr || address != address_) {
+      address_ = address;
+      channel_ = rpc::MakeChannel(address, 64 << 20);
+    }
+    return channel_;
+  }
+
+  const base::Clock& clock_;
+  naming::RouteWatcher watcher_;
+  base::Mutex mu_;
+  base::CondVar stop_signal_;
+  std::string address_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<rpc::Channel> channel_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread thread_;
+};
+
+}  // namespace millrace::proxy
