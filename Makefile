@@ -6,8 +6,8 @@ SHELL := /bin/bash
 RELEASE := build/release
 PROGRAMS := millrace millrace-nameserver millrace-broker millrace-proxy
 export MILLRACE_BIN ?= $(CURDIR)/$(RELEASE)/bin
-# End-to-end tests measure time on the whole machine, so tests run one at a time.
-CTEST := ctest --output-on-failure --no-tests=error -j1
+# End-to-end tests measure time on the whole machine; they say themselves that nothing runs beside them.
+CTEST := ctest --output-on-failure --no-tests=error -j$(shell nproc)
 # gRPC and Protobuf are not instrumented: the thread sanitizer looks at what lies below the transport.
 TSAN_SKIPS := '^(rpc_test|port_test)$$'
 FUZZ_SECONDS ?= 60
@@ -34,6 +34,7 @@ test: ## Unit, integration, wire and end-to-end tests
 	$(CTEST) --test-dir $(RELEASE) -LE '^long$$'
 
 test-all: test test-asan test-tsan test-thread-safety fuzz ## All of that, the long tests, sanitizers, fuzz targets
+	E2E_LONG=1 python3 -B tests/e2e/run.py kill
 	E2E_LONG=1 $(CTEST) --test-dir $(RELEASE) -L '^long$$'
 
 test-asan: ## Unit and integration tests under the address and undefined-behaviour sanitizers

@@ -87,7 +87,8 @@ int Run(std::vector<std::string> arguments, Environment& env) {
   app.footer(kFooter);
   app.require_subcommand(1);
   // Runs in main() before any other command is looked at; here it only shows in the help.
-  app.add_subcommand("up", "Run nameserver, broker and proxy in one process: millrace up --data DIR")->prefix_command();
+  app.add_subcommand("up", "Run nameserver, broker and proxy in one process; `millrace up --help` has its keys")
+      ->prefix_command();
   AddTopic(app, session);
   AddGroup(app, session);
   AddMessage(app, session);

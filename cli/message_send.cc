@@ -108,8 +108,7 @@ int Send(Session& session, const Flags& flags) {
 }  // namespace
 
 void AddMessageSend(CLI::App& noun, Session& session) {
-  CLI::App* command = noun.add_subcommand(
-      "send", "Send a text, a file, or each line of standard input; an answer means that the message is on disk");
+  CLI::App* command = noun.add_subcommand("send", "Send a text, a file, or each line of standard input");
   const auto flags = std::make_shared<Flags>();
   command->add_option("TOPIC", flags->topic, "Full name of the topic")->required();
   CLI::Option* body = command->add_option("--body", flags->body, "Text of one message")->type_name("TEXT");

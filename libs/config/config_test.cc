@@ -240,7 +240,7 @@ TEST_F(ConfigTest, WhatIsPrintedCanBeLoaded) {
 }
 
 TEST_F(ConfigTest, DocumentationHasARowPerKey) {
-  const std::string text = RenderDocumentation({{"Broker", "Keys of the broker.", &loader_.table()}});
+  const std::string text = RenderChapter("millrace-broker", "stores.", loader_.table());
   EXPECT_THAT(text, HasSubstr("| `store.segment-size` | `MILLRACE_STORE_SEGMENT_SIZE` | size | `1GiB` | "
                               "Size of one file of the log. Allowed: 1MiB to 4GiB. Example: `64MiB`. |\n"));
   std::set<std::string> names;

@@ -108,10 +108,10 @@ std::size_t Loader::ReadFlag(const std::vector<std::string>& args, std::size_t a
   const bool has_value = equals != absl::string_view::npos;
   std::string value(has_value ? name.substr(equals + 1) : "");
   name = name.substr(0, equals);
-  if (name == "help") help_ = true;
-  if (name == "print-config") print_config_ = true;
-  if (name == "check-config") check_config_ = true;
-  if (name == "help" || name == "print-config" || name == "check-config") return at;
+  if (bool* request = Request(name)) {
+    *request = true;
+    return at;
+  }
   const std::string where = absl::StrCat("flag --", name);
   bool as_rocketmq = false;
   Key* key = table_.Find(name, as_rocketmq);
@@ -158,6 +158,16 @@ void Loader::Unknown(absl::string_view name, absl::string_view where) {
                                    nearest.empty() ? "; see --help" : absl::StrCat("; did you mean ", nearest, "?")));
 }
 
+bool* Loader::Request(absl::string_view flag) {
+  if (flag == "help") return &help_;
+  if (flag == "print-config") return &print_config_;
+  if (flag == "check-config") return &check_config_;
+  if (flag == "print-documentation") return &print_documentation_;
+  return nullptr;
+}
+
+std::string Loader::DocumentationText() const { return RenderChapter(program_, purpose_, table_); }
+
 std::string Loader::HelpText() const { return RenderHelp(program_, purpose_, table_); }
 
 std::string Loader::ConfigText() const {
@@ -187,6 +197,10 @@ int LoadOrExit(Loader& loader, int argc, char** argv) {
   }
   if (loader.help()) {
     std::cout << loader.HelpText();
+    return 0;
+  }
+  if (loader.print_documentation()) {
+    std::cout << loader.DocumentationText();
     return 0;
   }
   if (loader.print_config()) std::cout << loader.ConfigText();

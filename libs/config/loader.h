@@ -35,11 +35,13 @@ class Loader {
   bool help() const { return help_; }
   bool print_config() const { return print_config_; }
   bool check_config() const { return check_config_; }
+  bool print_documentation() const { return print_documentation_; }
 
   // Things to log once logging is set up: unknown MILLRACE_ variables.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
   std::string HelpText() const;
+  std::string DocumentationText() const;  // RenderChapter
   // The values now, as YAML that can be used as a file; secrets are masked.
   std::string ConfigText() const;
   const KeyTable& table() const { return table_; }
@@ -47,6 +49,7 @@ class Loader {
  private:
   void ReadFlags(const std::vector<std::string>& args);
   std::size_t ReadFlag(const std::vector<std::string>& args, std::size_t at);
+  bool* Request(absl::string_view flag);  // what a flag without a value asks for; null: another flag
   void ReadVariables(const std::vector<std::string>& environment);
   void ReadFile();
   void Apply(Key& key, bool as_rocketmq, absl::string_view text, Source source, absl::string_view where);
@@ -55,13 +58,14 @@ class Loader {
   const std::string program_, purpose_;
   KeyTable table_;
   std::string file_;
-  bool help_ = false, print_config_ = false, check_config_ = false;
+  bool help_ = false, print_config_ = false, check_config_ = false, print_documentation_ = false;
   std::map<const Key*, Source> sources_;
   std::vector<std::string> mistakes_, warnings_;
 };
 
-// For main(): loads from argc, argv and environ, serves --help, --print-config and --check-config. Returns the exit
-// code if the process is done (0, or 2 after a mistake, which is on standard error), -1 to go on.
+// For main(): loads from argc, argv and environ, serves --help, --print-config, --check-config and
+// --print-documentation (for docs/configuration.md). Returns the exit code if the process is done (0, or 2 after a
+// mistake, which is on standard error), -1 to go on.
 int LoadOrExit(Loader& loader, int argc, char** argv);
 
 }  // namespace millrace::config

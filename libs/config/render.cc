@@ -58,7 +58,8 @@ std::string RenderHelp(absl::string_view program, absl::string_view purpose, con
                                   "  --print-config\n      print the values that would be used, as YAML, and exit\n"
                                   "  --help\n\nKeys:\n");
   for (const auto& key : table.keys) {
-    absl::StrAppend(&text, "\n  ", key->Flag(), "\n", Wrapped(key->doc, 6), Wrapped(absl::StrCat("(", Facts(*key), ")"), 6));
+    absl::StrAppend(&text, "\n  ", key->Flag(), "\n", Wrapped(key->doc, 6),
+                    Wrapped(absl::StrCat("(", Facts(*key), ")"), 6));
   }
   return text;
 }
@@ -70,23 +71,10 @@ std::string RenderYamlLine(const Key& key) {
   return absl::StrCat(comment ? "# " : "", key.name, ": \"", escaped, "\"");
 }
 
-std::string RenderDocumentation(const std::vector<DocumentedTable>& chapters) {
-  std::string text =
-      "# Configuration\n\n"
-      "This page is generated from the declarations in the code.\n\n"
-      "Every key can be given as a flag (`--broker.listen 0.0.0.0:10911` or `--broker.listen=...`), as an environment\n"
-      "variable, or in a YAML file (`--config FILE`, nested or with dots). A flag beats a variable, a variable the file,\n"
-      "the file the default. An unknown flag or key in a file is an error that names the nearest one; an unknown\n"
-      "variable is a warning. Where RocketMQ has a name for the same thing it is accepted too, and a file that ends in\n"
-      "`.conf` or `.properties` is read as lines of `name = value`. `--check-config` checks, `--print-config` prints\n"
-      "what would be used.\n\n"
-      "Time spans are written with a unit (`500ms`, `10s`, `5m`, `72h`, `3d`), sizes too (`64KiB`, `16MiB`, `1GiB`),\n"
-      "lists as YAML lists or with commas.\n";
-  for (const DocumentedTable& chapter : chapters) {
-    absl::StrAppend(&text, "\n## ", chapter.title, "\n\n", chapter.intro, "\n\n",
-                    "| key | variable | type | default | meaning |\n|---|---|---|---|---|\n");
-    for (const auto& key : chapter.table->keys) absl::StrAppend(&text, DocumentationRow(*key));
-  }
+std::string RenderChapter(absl::string_view program, absl::string_view purpose, const KeyTable& table) {
+  std::string text = absl::StrCat("## ", program, "\n\n", program, ": ", purpose, "\n\n",
+                                  "| key | variable | type | default | meaning |\n|---|---|---|---|---|\n");
+  for (const auto& key : table.keys) absl::StrAppend(&text, DocumentationRow(*key));
   return text;
 }
 

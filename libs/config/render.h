@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "config/schema.h"
@@ -14,12 +13,7 @@ std::string RenderHelp(absl::string_view program, absl::string_view purpose, con
 // name: "value"; a comment when it is masked (a secret) or nothing is set.
 std::string RenderYamlLine(const Key& key);
 
-// One chapter of docs/configuration.md.
-struct DocumentedTable {
-  std::string title;
-  std::string intro;
-  const KeyTable* table = nullptr;
-};
-std::string RenderDocumentation(const std::vector<DocumentedTable>& chapters);
+// One chapter of docs/configuration.md, which scripts/configuration_docs.py puts together.
+std::string RenderChapter(absl::string_view program, absl::string_view purpose, const KeyTable& table);
 
 }  // namespace millrace::config

@@ -76,6 +76,7 @@ struct Claim {
   std::uint64_t topic_id = 0;
   TextRef entries;  // ClaimEntry[]
   TextRef filter;
+  ReplyTo reply;  // of the receive: deliveries come out of its link's credit
 };
 
 struct DeliverEntry {

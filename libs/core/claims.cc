@@ -53,7 +53,7 @@ void Core::Impl::SendClaim(Receiver& receiver) {
   for (const Entry* entry : receiver.entries) add(entry->cursor->queue, entry->offset);
   for (const LastAnswer::Item& item : receiver.again_items) add(item.queue, item.offset);
   out_->Add(ActionType::kClaim, core::Claim{receiver.claim, receiver.subscription->topic->config.id, entries,
-                                            OutText(receiver.filter)});
+                                            OutText(receiver.filter), receiver.reply});
 }
 
 // The same attempt id asks for the same leases.

@@ -165,43 +165,14 @@ void Core::Impl::OnStarted(const Started& event) {
   MR_CHECK(!started_);
   started_ = true;
   wheel_.Reset(now_);
-  for (const auto& [id, group] : groups_) {
-    for (const auto& [topic, subscription] : group->subscriptions) {
-      for (const auto& cursor : subscription->cursors) {
-        for (Block* block : cursor->blocks) {
-          for (Entry* entry : block->entries) {
-            if (entry != nullptr && entry->state != EntryState::kReady) ArmLease(*entry);
-          }
-        }
-      }
-    }
-  }
+  ArmLoadedEntries();
   for (std::uint32_t slot = 0; slot < clients_.slots(); ++slot) {
     if (Client* client = clients_.Slot(slot)) {
       client->sign = options_.rules.grace ? silence_ : silence_ - options_.client_silence_millis;
       ArmClient(*client);
     }
   }
-  if (options_.async_flush && event.tail_may_be_lost != 0) {
-    ++epoch_;
-    std::string ends;
-    std::uint64_t count = 0;
-    for (auto& [id, topic] : topics_) {
-      for (std::uint32_t i = 0; i < topic->queues.size(); ++i) {
-        Queue& queue = topic->queues[i];
-        if (queue.appended == 0) continue;
-        queue.epoch_ends.emplace_back(epoch_, queue.appended);
-        base::PutVarint(ends, id);
-        base::PutVarint(ends, i);
-        base::PutVarint(ends, static_cast<std::uint64_t>(queue.appended));
-        ++count;
-      }
-    }
-    std::string head;
-    base::PutVarint(head, epoch_);
-    base::PutVarint(head, count);
-    AddRecord(store::RecordType::kEpoch, head + ends);
-  }
+  if (options_.async_flush && event.tail_may_be_lost != 0) BeginEpoch();
   ++start_number_;
   std::string head;
   base::PutVarint(head, start_number_);
@@ -211,6 +182,45 @@ void Core::Impl::OnStarted(const Started& event) {
   Wait usable;
   usable.kind = WaitKind::kGroupUsable;  // id 0: all of them
   WaitForTurn(usable);
+}
+
+void Core::Impl::ArmLoadedEntries() {
+  for (const auto& [id, group] : groups_) {
+    for (const auto& [topic, subscription] : group->subscriptions) {
+      for (const auto& cursor : subscription->cursors) {
+        for (const Block* block : cursor->blocks) {
+          for (Entry* entry : block->entries) {
+            if (entry == nullptr || entry->state == EntryState::kReady) continue;
+            const bool delay_over = entry->state == EntryState::kWaiting && !entry->nacked && entry->end <= now_;
+            delay_over ? MakeReady(*entry) : ArmLease(*entry);
+          }
+        }
+      }
+    }
+  }
+}
+
+// Confirmed messages may be gone: their offsets will mean others. What stands behind each queue's end of now is refused
+// to every handle of before.
+void Core::Impl::BeginEpoch() {
+  ++epoch_;
+  std::string ends;
+  std::uint64_t count = 0;
+  for (auto& [id, topic] : topics_) {
+    for (std::uint32_t i = 0; i < topic->queues.size(); ++i) {
+      Queue& queue = topic->queues[i];
+      if (queue.appended == 0) continue;
+      queue.epoch_ends.emplace_back(epoch_, queue.appended);
+      base::PutVarint(ends, id);
+      base::PutVarint(ends, i);
+      base::PutVarint(ends, static_cast<std::uint64_t>(queue.appended));
+      ++count;
+    }
+  }
+  std::string head;
+  base::PutVarint(head, epoch_);
+  base::PutVarint(head, count);
+  AddRecord(store::RecordType::kEpoch, head + ends);
 }
 
 void Core::Impl::OnInitialise(const Initialise& event, const EventBatch& batch) {

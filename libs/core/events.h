@@ -133,7 +133,8 @@ struct ReceiveCancelled {
   ReplyTo reply;
 };
 
-enum class VerdictResult : std::uint32_t { kMatch = 1, kReject = 2, kGone = 3, kUnreadable = 4 };
+// kNotRead: the answer was full before it; it stays ready. Some verdict before it is kMatch.
+enum class VerdictResult : std::uint32_t { kMatch = 1, kReject = 2, kGone = 3, kUnreadable = 4, kNotRead = 5 };
 
 struct Verdict {
   VerdictResult result = VerdictResult::kGone;

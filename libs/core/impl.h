@@ -88,6 +88,8 @@ class Core::Impl {
   // --- core.cc: one turn ---
   void Handle(EventType type, const char* event, const EventBatch& batch);
   void OnStarted(const Started& event);
+  void ArmLoadedEntries();
+  void BeginEpoch();
   void OnInitialise(const Initialise& event, const EventBatch& batch);
   void MoveTime(const EventBatch& batch);
   void FireTimers();

@@ -159,10 +159,7 @@ void Core::Impl::LoadEntry(Entry& entry, const EntryValue& value) {
   entry.suspend = value.suspend;
   entry.end = value.end;
   if (value.lease == LeaseKind::kNone) return;
-  if (value.lease == LeaseKind::kDelay) {
-    if (value.end > now_) SetState(entry, EntryState::kWaiting);
-    return;
-  }
+  if (value.lease == LeaseKind::kDelay) return SetState(entry, EntryState::kWaiting);
   entry.written = true;
   entry.seen = true;
   entry.start = value.start;

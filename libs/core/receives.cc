@@ -188,6 +188,11 @@ void Core::Impl::JudgeEntry(Receiver& receiver, std::uint32_t index, const Verdi
         leftover_.push_back(&entry);
       }
       return;
+    case VerdictResult::kNotRead:
+      entry.receiver = nullptr;
+      receiver.entries[index] = nullptr;
+      leftover_.push_back(&entry);
+      return;
     case VerdictResult::kReject:
       return Pass(entry, &PassedCounters::rejected, kBlockChanged);
     case VerdictResult::kGone:

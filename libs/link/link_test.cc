@@ -73,7 +73,7 @@ TEST(SessionTest, WhatGathersWhileFramesAreUnansweredIsTheNextFrame) {
 }
 
 TEST(SessionTest, AnswersRideOnRecordsOfTheOtherSide) {
-  End a({.window = 1}), b({.window = 1, .delay_answers = true});
+  End a({.window = 1}), b({.answer_after = 1, .delay_answers = true});
   a.session->Send({.correlation = 1, .op = Op::kAck});
   a.session->Send({.correlation = 2, .op = Op::kAck});
   Hand(a, b);
@@ -87,7 +87,7 @@ TEST(SessionTest, AnswersRideOnRecordsOfTheOtherSide) {
 }
 
 TEST(SessionTest, ADelayedAnswerComesWithTheNextTick) {
-  End a({.window = 1}), b({.window = 1, .delay_answers = true});
+  End a({.window = 1}), b({.answer_after = 1, .delay_answers = true});
   a.session->Send({.correlation = 1, .op = Op::kAck});
   a.session->Send({.correlation = 2, .op = Op::kAck});
   Hand(a, b);

@@ -59,6 +59,14 @@ std::optional<Hello> Decode<Hello>(absl::string_view payload) {
   return Done(in, std::move(hello));
 }
 
+void Encode(const Credit& credit, std::string& out) { PutVarint(out, credit.bytes); }
+
+template <>
+std::optional<Credit> Decode<Credit>(absl::string_view payload) {
+  ByteReader in(payload);
+  return Done(in, Credit{in.ReadVarint()});
+}
+
 void Encode(const SendRequest& request, std::string& out) {
   PutString(out, request.topic);
   PutVarint(out, request.message_type);

@@ -20,8 +20,13 @@ struct Hello {
   std::string name;             // broker set, or the proxy's id
   std::uint64_t process = 0;    // broker: start number; proxy: random, the same on both streams of a link
   std::uint64_t epoch = 0;      // broker
-  std::uint32_t credit_bytes = 0;  // proxy: deliveries that it is ready to hold
+  std::uint32_t credit_bytes = 0;  // proxy: deliveries that it is ready to hold, in bytes of stored messages
   std::uint32_t stream = 0;     // 0 requests, 1 bodies
+};
+
+// kCredit: the proxy has passed on deliveries of this many bytes (of stored messages), and is ready for as many more.
+struct Credit {
+  std::uint64_t bytes = 0;
 };
 
 struct SendMessage {
@@ -120,6 +125,7 @@ struct GetMessage {
 };
 
 void Encode(const Hello& hello, std::string& out);
+void Encode(const Credit& credit, std::string& out);
 void Encode(const SendRequest& request, std::string& out);
 void Encode(const SendReply& reply, std::string& out);
 void Encode(const ReceiveRequest& request, std::string& out);

@@ -11,10 +11,13 @@ constexpr std::size_t kPiecesBytesMax = 64u << 20;   // of payloads that have on
 }  // namespace
 
 void Session::Attach(std::shared_ptr<FrameSink> sink) {
+  bool ended = false;
   {
     base::MutexLock lock(mu_);
-    sink_ = std::move(sink);
+    ended = ended_;
+    if (!ended) sink_ = sink;
   }
+  if (ended) return sink->Close();  // it ended before its transport was there
   Flush();
 }
 
@@ -110,6 +113,7 @@ bool Session::Dispatch(const Record& record) {
 }
 
 void Session::OnFrame(absl::string_view frame, std::int64_t now_millis) {
+  if (ended()) return;
   FrameReader reader(frame);
   bool good = reader.ok();
   Record record;
@@ -131,7 +135,7 @@ void Session::OnFrame(absl::string_view frame, std::int64_t now_millis) {
       ++counters_.frames_in;
       if (seen_ == told_) owed_since_millis_ = now_millis;
       ++seen_;
-      if (!options_.delay_answers && seen_ - told_ >= options_.window) answer_now_ = true;
+      if (!options_.delay_answers && seen_ - told_ >= options_.answer_after) answer_now_ = true;
     }
   }
   Flush();
@@ -139,7 +143,7 @@ void Session::OnFrame(absl::string_view frame, std::int64_t now_millis) {
 
 bool Session::OwesAnswer() const {
   base::MutexLock lock(mu_);
-  return !ended_ && seen_ - told_ >= options_.window;
+  return !ended_ && seen_ - told_ >= options_.answer_after;
 }
 
 bool Session::Tick(std::int64_t now_millis) {
@@ -147,7 +151,7 @@ bool Session::Tick(std::int64_t now_millis) {
   {
     base::MutexLock lock(mu_);
     if (ended_) return false;
-    if (now_millis > owed_since_millis_ && seen_ - told_ >= options_.window) answer_now_ = true;
+    if (now_millis > owed_since_millis_ && seen_ - told_ >= options_.answer_after) answer_now_ = true;
     silent = now_millis - last_heard_millis_ > options_.silence_millis;
     if (!silent && now_millis - last_ping_millis_ >= options_.ping_millis) {
       last_ping_millis_ = now_millis;

@@ -29,7 +29,9 @@ class FrameSink {
 };
 
 struct SessionOptions {
-  std::uint32_t window = 3;
+  std::uint32_t window = 4;
+  // Frames of the peer that are answered on their own, when no record carries the answer: at most the peer's window.
+  std::uint32_t answer_after = 2;
   // Answers that ride on no record are sent by the owner's calls of Tick() (1 ms after the frame), not at once: an
   // owner that works in turns answers with its turn's records anyway.
   bool delay_answers = false;
@@ -51,7 +53,8 @@ class Session : public std::enable_shared_from_this<Session> {
         last_heard_millis_(now_millis),
         last_ping_millis_(now_millis) {}
 
-  // Frames flow from here on. Before it records are only queued.
+  // Frames flow from here on. Before it records are only queued. The sink is closed when the session ends, or at once
+  // if it has ended.
   void Attach(std::shared_ptr<FrameSink> sink);
 
   void Queue(const Record& record);

@@ -1,7 +1,8 @@
-#include <filesystem>
-#include <fstream>
+#include <atomic>
+#include <cstdlib>
 #include <map>
 #include <random>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -383,6 +384,37 @@ TEST_F(QueueStoreTest, ThePublicDoorOpensTheSameFiles) {
   ASSERT_TRUE(opened.ok()) << opened.status();
   store_ = *std::move(opened);
   ExpectProjectionOfTheLog();
+}
+
+// One thread appends, one flushes, two read: whatever is below the maximum reads back as it was appended.
+TEST_F(QueueStoreTest, ReadersSeeWhatIsAppendedWhileItIsFlushed) {
+  constexpr std::int64_t kEntries = 20'000;
+  std::atomic<std::int64_t> appended = 0;
+  std::atomic<std::int64_t> wrong = 0;
+  const auto read = [&](std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    while (appended < kEntries) {
+      const std::int64_t maximum = store_->RangeOf(kA).maximum;
+      if (maximum == 0) continue;
+      const auto offset = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(maximum));
+      const absl::StatusOr<QueueEntry> entry = store_->Get(kA, offset);
+      if (!entry.ok() || entry->physical_offset != static_cast<std::uint64_t>(offset) * kRecordBytes) ++wrong;
+    }
+  };
+  std::thread first(read, 1), second(read, 2);
+  std::thread flusher([&] {
+    while (appended < kEntries) {
+      if (!store_->Flush(static_cast<std::uint64_t>(appended) * kRecordBytes).ok()) ++wrong;
+    }
+  });
+  for (std::int64_t i = 0; i < kEntries; ++i, ++appended) {
+    const QueueEntry entry{.physical_offset = static_cast<std::uint64_t>(i) * kRecordBytes, .bytes = kRecordBytes};
+    if (!store_->Append(kA, i, entry).ok()) ++wrong;
+  }
+  first.join();
+  second.join();
+  flusher.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 // Whatever a power cut leaves, and wherever it comes: after the replay the store is the projection of the log.

@@ -78,7 +78,7 @@ Broker::Broker(const BrokerOptions& options, io::FileSystem& fs, const base::Clo
       fs_(fs),
       clock_(clock),
       topics_(topics),
-      links_(clock, inbox_, bodies_,
+      links_(clock, inbox_, bodies_, gate_,
              [this](core::ReplyTo reply, const link::GetMessage& request) { GetMessage(reply, request); }) {}
 
 Broker::~Broker() { StopThreads(); }
@@ -139,7 +139,9 @@ absl::Status Broker::Recover() {
 
   keeper_ = std::make_unique<Keeper>(Keeper::Options{.data_directory = directory, .retention = options_.retention},
                                      fs_, clock_, *log_, *image_, *queues_, inbox_);
-  reader_ = std::make_unique<Reader>(*log_, *queues_, inbox_, bodies_, options_.reader_threads);
+  reader_ = std::make_unique<Reader>(
+      *log_, *queues_, inbox_, bodies_, gate_,
+      Reader::Options{.threads = options_.reader_threads, .answer_bytes_max = options_.core.answer_bytes_max});
   confirmed_ = flushed_ = recovery.end.offset;
   MR_LOG(Info, "store recovered",
          {{"dir", directory}, {"log_end", recovery.end.offset}, {"unclean", opened_.unclean},
@@ -228,13 +230,30 @@ void Broker::Run() {
   }
 }
 
-void Broker::Confirm(const LogProgress& progress, core::EventBatch& turn) {
+// An entry that the index does not take would look like one that retention took.
+bool Broker::Index(const PendingEntry& pending) {
+  const absl::Status status = queues_->Append(pending.key, pending.queue_offset, pending.entry);
+  if (status.ok()) return true;
+  if (!absl::IsDataLoss(status)) {
+    MR_LOG(Warn, "a consume queue cannot be written; it stays in memory", {{"error", status.message()}});
+    return true;
+  }
+  MR_LOG(Error, "a consume queue is damaged: nothing is acknowledged or delivered any more; restart the broker, which "
+                "builds it anew", {{"error", status.message()}});
+  return false;
+}
+
+void Broker::Confirm(LogProgress progress, core::EventBatch& turn) {
   const std::uint64_t end = options_.log.async_flush ? std::max(progress.written, progress.flushed) : progress.flushed;
   // An entry can be read before the core hears that it is confirmed.
-  for (; !pending_.empty() && pending_.front().end <= end; pending_.pop_front()) {
-    const PendingEntry& pending = pending_.front();
-    const absl::Status status = queues_->Append(pending.key, pending.queue_offset, pending.entry);
-    if (!status.ok()) MR_LOG(Error, "a consume queue cannot be written", {{"error", status.message()}});
+  while (!index_failed_ && !pending_.empty() && pending_.front().end <= end) {
+    index_failed_ = !Index(pending_.front());
+    if (!index_failed_) pending_.pop_front();
+  }
+  if (index_failed_) {
+    progress.failed = true;
+    progress.written = std::min(progress.written, confirmed_);
+    progress.flushed = std::min(progress.flushed, flushed_);
   }
   if (progress.written > confirmed_ && options_.log.async_flush) {
     turn.Add(core::EventType::kWritten, core::Written{progress.written});
@@ -244,7 +263,7 @@ void Broker::Confirm(const LogProgress& progress, core::EventBatch& turn) {
     turn.Add(core::EventType::kFlushed, core::Flushed{flushed_});
     keeper_->Wake();
   }
-  confirmed_ = std::max(confirmed_, end);
+  confirmed_ = std::max(confirmed_, options_.log.async_flush ? progress.written : progress.flushed);
   if (progress.failed && !told_failure_) {
     told_failure_ = true;
     failed_ = true;
@@ -306,7 +325,7 @@ void Broker::Execute(const core::ActionBatch& actions) {
       case core::ActionType::kClaim: {
         const auto claim = Read<core::Claim>(at);
         const absl::string_view filter = Text(actions, claim.filter);
-        reader_->LookAt(claim.claim, claim.topic_id, Array<core::ClaimEntry>(actions, claim.entries),
+        reader_->LookAt(claim, Array<core::ClaimEntry>(actions, claim.entries),
                         std::string(filter.data(), filter.size()));
         break;
       }
@@ -362,11 +381,15 @@ void Broker::AnswerReply(const core::ActionBatch& actions, const core::Reply& re
 }
 
 void Broker::Deliver(const core::ActionBatch& actions, const core::Deliver& deliver) {
-  std::vector<FoundMessage> messages = reader_->TakeClaim(deliver.claim);
+  const ReadClaim claim = reader_->TakeClaim(deliver.claim);
   const auto entries = Array<core::DeliverEntry>(actions, deliver.entries);
+  std::uint64_t sent = 0;
+  for (const core::DeliverEntry& entry : entries) sent += claim.messages.at(entry.claim_index).stored_bytes;
+  MR_CHECK(sent <= claim.granted);
+  gate_.GiveBack(claim.link, claim.granted - sent);
   if (entries.empty()) return;
   for (const core::DeliverEntry& entry : entries) {
-    const FoundMessage& found = messages.at(entry.claim_index);
+    const FoundMessage& found = claim.messages[entry.claim_index];
     const std::string handle = EncodeHandle(entry.handle, options_.broker_set, core_->mac_key());
     links_.Deliver(deliver.reply, {.answer = deliver.answer,
                                    .handle = handle,
@@ -378,7 +401,11 @@ void Broker::Deliver(const core::ActionBatch& actions, const core::Deliver& deli
                                    .origin_topic = found.origin_topic,
                                    .stored = found.stored()});
   }
-  links_.EndDelivery(deliver.reply, {.code = 20000, .answer = deliver.answer});
+  if (links_.EndDelivery(deliver.reply, {.code = 20000, .answer = deliver.answer})) return;
+  // The link went down after the core had heard of its last receive.
+  inbox_.Post([&](core::EventBatch& batch) {
+    batch.Add(core::EventType::kAnswerEnded, core::AnswerEnded{deliver.answer, 0, 0});
+  });
 }
 
 void Broker::GetMessage(core::ReplyTo reply, const link::GetMessage& request) {
@@ -408,7 +435,7 @@ void Broker::StopThreads() {
   links_.CloseAll(absl::UnavailableError("the broker stops"));
   inbox_.Stop();
   if (thread_.joinable()) thread_.join();
-  reader_.reset();
+  if (reader_ != nullptr) reader_->Stop();
 }
 
 absl::Status Broker::Stop() {

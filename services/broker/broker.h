@@ -16,6 +16,7 @@
 #include "core/core.h"
 #include "core/metadata.h"
 #include "io/file_system.h"
+#include "services/broker/claim_gate.h"
 #include "services/broker/inbox.h"
 #include "services/broker/keeper.h"
 #include "services/broker/link_hub.h"
@@ -72,6 +73,9 @@ class Broker {
   bool async_flush() const { return options_.log.async_flush; }
   link::Session::Counters link_counters() const { return links_.counters(); }
   std::size_t link_count() const { return links_.links(); }
+  // Claims whose link has no credit, and bytes that links have not yet taken.
+  std::size_t claims_waiting() const { return gate_.waiting(); }
+  std::size_t link_queued_bytes() const { return links_.queued_bytes(); }
   std::uint64_t start_number() const { return start_number_; }
   std::uint64_t epoch() const { return epoch_; }
   const std::string& cluster() const { return options_.cluster; }
@@ -91,7 +95,8 @@ class Broker {
   absl::Status RebuildQueues(std::uint64_t log_end);
   void TellMinima(const core::ActionBatch& topics);
   void Run();
-  void Confirm(const LogProgress& progress, core::EventBatch& turn);
+  bool Index(const PendingEntry& pending);
+  void Confirm(LogProgress progress, core::EventBatch& turn);
   void Execute(const core::ActionBatch& actions);
   void Append(const core::ActionBatch& actions);
   void Deliver(const core::ActionBatch& actions, const core::Deliver& deliver);
@@ -106,6 +111,7 @@ class Broker {
 
   BodySlots bodies_;
   Inbox inbox_;
+  ClaimGate gate_;
   LinkHub links_;
   std::unique_ptr<Listener> listener_;
   store::Opened opened_;
@@ -122,7 +128,7 @@ class Broker {
   // The core's thread.
   std::deque<PendingEntry> pending_;
   std::uint64_t confirmed_ = 0, flushed_ = 0;
-  bool told_failure_ = false;
+  bool told_failure_ = false, index_failed_ = false;
 
   mutable base::Mutex mu_;
   core::Core::Totals totals_ ABSL_GUARDED_BY(mu_);

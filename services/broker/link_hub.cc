@@ -42,19 +42,21 @@ core::TextRef AddText(core::EventBatch& batch, absl::string_view text) {
 
 }  // namespace
 
-LinkHub::LinkHub(const base::Clock& clock, Inbox& inbox, BodySlots& bodies, GetMessage get_message)
-    : clock_(clock), inbox_(inbox), bodies_(bodies), get_message_(std::move(get_message)) {}
+LinkHub::LinkHub(const base::Clock& clock, Inbox& inbox, BodySlots& bodies, ClaimGate& gate, GetMessage get_message)
+    : clock_(clock), inbox_(inbox), bodies_(bodies), gate_(gate), get_message_(std::move(get_message)) {}
 
 void LinkHub::SetUp(Options options) { options_ = std::move(options); }
 
 std::shared_ptr<link::Session> LinkHub::NewStream() {
-  base::MutexLock lock(mu_);
-  const std::uint64_t stream = next_stream_++;
+  auto stream = std::make_shared<Stream>();
   auto session = std::make_shared<link::Session>(
-      link::SessionOptions{.delay_answers = true}, clock_.MonotonicMillis(),
-      [this, stream](const link::Record& record) { OnRecord(stream, record); },
-      [this, stream](const absl::Status& status) { OnEnded(stream, status); });
-  streams_[stream] = {.session = session};
+      link::SessionOptions{.answer_after = 1, .delay_answers = true}, clock_.MonotonicMillis(),
+      [this, stream](const link::Record& record) { OnRecord(*stream, record); },
+      [this, stream](const absl::Status& status) { OnEnded(*stream, status); });
+  base::MutexLock lock(mu_);
+  stream->number = next_stream_++;
+  stream->session = session;
+  streams_[stream->number] = std::move(stream);
   return session;
 }
 
@@ -75,21 +77,20 @@ std::unique_ptr<rpc::StreamHandler> LinkHub::OnStream(std::shared_ptr<rpc::Serve
   return std::make_unique<CallFrames>(std::move(session), clock_);
 }
 
-void LinkHub::Refuse(std::uint64_t stream, const std::string& why) {
+void LinkHub::Refuse(Stream& stream, const std::string& why) {
   MR_LOG(Warn, "a link is refused", {{"reason", why}});
   std::shared_ptr<link::Session> session;
   {
     base::MutexLock lock(mu_);
-    const auto at = streams_.find(stream);
-    if (at == streams_.end()) return;
-    session = at->second.session;
+    session = stream.session;
   }
-  session->Close(absl::FailedPreconditionError(why));
+  if (session != nullptr) session->Close(absl::FailedPreconditionError(why));
 }
 
-void LinkHub::OnHello(std::uint64_t stream, const link::Record& record) {
+void LinkHub::OnHello(Stream& stream, const link::Record& record) {
   const auto hello = link::Decode<link::Hello>(record.payload);
   if (!hello) return Refuse(stream, "its hello does not decode");
+  if (stream.link != 0) return Refuse(stream, "it said hello twice");
   if (hello->version != link::kLinkVersion) {
     return Refuse(stream, absl::StrCat("it speaks link version ", hello->version, ", this broker speaks ",
                                        link::kLinkVersion, "; run the same release on both sides"));
@@ -102,19 +103,21 @@ void LinkHub::OnHello(std::uint64_t stream, const link::Record& record) {
   std::uint32_t up = 0;
   {
     base::MutexLock lock(mu_);
-    Stream& mine = streams_[stream];
-    session = mine.session;
+    if (stream.session == nullptr) return;  // it ended meanwhile
+    session = stream.session;
+    stream.bodies = hello->stream == kBodies;
     auto at = std::find_if(links_.begin(), links_.end(), [&](const auto& entry) {
-      const auto& taken = hello->stream == kBodies ? entry.second.bodies : entry.second.requests;
+      const auto& taken = stream.bodies ? entry.second.bodies : entry.second.requests;
       return entry.second.process == hello->process && taken == nullptr;
     });
     if (at == links_.end()) at = links_.emplace(next_link_++, Link{.process = hello->process}).first;
-    mine.link = at->first;
-    mine.bodies = hello->stream == kBodies;
-    (mine.bodies ? at->second.bodies : at->second.requests) = session;
-    if (at->second.requests != nullptr && at->second.bodies != nullptr) {
-      at->second.announced = true;
+    Link& link = at->second;
+    stream.link = at->first;
+    (stream.bodies ? link.bodies : link.requests) = session;
+    if (stream.bodies) link.credit_bytes = hello->credit_bytes;
+    if (link.requests != nullptr && link.bodies != nullptr) {
       up = at->first;
+      gate_.Open(up, link.credit_bytes);
     }
   }
   std::string payload;
@@ -128,41 +131,42 @@ void LinkHub::OnHello(std::uint64_t stream, const link::Record& record) {
   session->Send({.op = link::Op::kHello, .payload = payload});
 }
 
-void LinkHub::OnEnded(std::uint64_t stream, const absl::Status& status) {
-  std::shared_ptr<link::Session> other;
-  std::uint32_t down = 0;
+void LinkHub::PostLinkDown(std::uint32_t link) {
+  inbox_.Post([&](core::EventBatch& batch) { batch.Add(core::EventType::kLinkDown, core::LinkDown{link, 0}); });
+}
+
+void LinkHub::OnEnded(Stream& stream, const absl::Status& status) {
+  std::shared_ptr<link::Session> mine, other;
+  bool was_up = false;
+  stream.ended = true;
   {
     base::MutexLock lock(mu_);
-    const auto at = streams_.find(stream);
-    if (at == streams_.end()) return;
-    const Stream mine = at->second;
-    streams_.erase(at);
-    const auto link = links_.find(mine.link);
-    if (link == links_.end()) return;
-    other = mine.bodies ? link->second.requests : link->second.bodies;
-    if (link->second.announced) down = mine.link;
-    links_.erase(link);
+    mine = std::move(stream.session);  // it holds the callbacks that hold the stream
+    stream.session = nullptr;
+    streams_.erase(stream.number);
+    const auto link = links_.find(stream.link);
+    if (link != links_.end()) {
+      was_up = link->second.requests != nullptr && link->second.bodies != nullptr;
+      other = stream.bodies ? link->second.requests : link->second.bodies;
+      gate_.Close(link->first);
+      links_.erase(link);
+    }
   }
-  if (down != 0) {
-    MR_LOG(Info, "link down", {{"link", down}, {"reason", status.message()}});
-    inbox_.Post([&](core::EventBatch& batch) { batch.Add(core::EventType::kLinkDown, core::LinkDown{down, 0}); });
-  }
+  if (stream.link == 0) return;
+  if (was_up) MR_LOG(Info, "link down", {{"link", stream.link.load()}, {"reason", status.message()}});
+  PostLinkDown(stream.link);
   if (other != nullptr) other->Close(absl::UnavailableError("the other stream of the link ended"));
 }
 
-void LinkHub::OnRecord(std::uint64_t stream, const link::Record& record) {
+void LinkHub::OnRecord(Stream& stream, const link::Record& record) {
   if (record.op == link::Op::kHello) return OnHello(stream, record);
-  std::uint32_t link = 0;
-  {
-    base::MutexLock lock(mu_);
-    const auto at = streams_.find(stream);
-    if (at == streams_.end()) return;
-    link = at->second.link;
-  }
+  const std::uint32_t link = stream.link;
   if (link == 0) return Refuse(stream, "its first record is not a hello");
   if (!PostRequest(link, record)) {
-    Refuse(stream, absl::StrCat("a record of op ", static_cast<int>(record.op), " does not decode"));
+    return Refuse(stream, absl::StrCat("a record of op ", static_cast<int>(record.op), " does not decode"));
   }
+  // The stream may have ended in another thread while this record was on its way: nothing of it may stay behind.
+  if (stream.ended) PostLinkDown(link);
 }
 
 void LinkHub::PostSend(core::ReplyTo reply, const link::SendRequest& request) {
@@ -219,7 +223,13 @@ bool LinkHub::PostRequest(std::uint32_t link, const link::Record& record) {
       });
       return true;
     }
+    case Op::kCredit: {
+      const auto credit = link::Decode<link::Credit>(record.payload);
+      if (credit) gate_.GiveBack(link, credit->bytes);
+      return credit.has_value();
+    }
     case Op::kReceiveCancel:
+      gate_.Cancel(reply);
       inbox_.Post([&](core::EventBatch& batch) {
         core::ReplyTo receive = reply;
         receive.reserved = static_cast<std::uint32_t>(Op::kReceive);
@@ -329,11 +339,12 @@ std::shared_ptr<link::Session> LinkHub::SessionOf(std::uint32_t link, bool bodie
   return bodies ? at->second.bodies : at->second.requests;
 }
 
-void LinkHub::QueueTo(core::ReplyTo to, bool bodies, link::Op op, const std::string& payload) {
+bool LinkHub::QueueTo(core::ReplyTo to, bool bodies, link::Op op, const std::string& payload) {
   const auto session = SessionOf(to.link, bodies);
-  if (session == nullptr) return;  // the link went down: late answers are for nobody
+  if (session == nullptr) return false;
   session->Queue({.correlation = to.correlation, .op = op, .payload = payload});
   if (std::find(touched_.begin(), touched_.end(), session) == touched_.end()) touched_.push_back(session);
+  return true;
 }
 
 void LinkHub::Answer(core::ReplyTo to, const link::SendReply& reply) {
@@ -356,16 +367,16 @@ void LinkHub::AnswerNow(core::ReplyTo to, const link::Reply& reply) {
   }
 }
 
-void LinkHub::Deliver(core::ReplyTo to, const link::Delivery& delivery) {
+bool LinkHub::Deliver(core::ReplyTo to, const link::Delivery& delivery) {
   scratch_.clear();
   Encode(delivery, scratch_);
-  QueueTo(to, true, link::Op::kDelivery, scratch_);
+  return QueueTo(to, true, link::Op::kDelivery, scratch_);
 }
 
-void LinkHub::EndDelivery(core::ReplyTo to, const link::DeliveryEnd& end) {
+bool LinkHub::EndDelivery(core::ReplyTo to, const link::DeliveryEnd& end) {
   scratch_.clear();
   Encode(end, scratch_);
-  QueueTo(to, true, link::Op::kDeliveryEnd, scratch_);
+  return QueueTo(to, true, link::Op::kDeliveryEnd, scratch_);
 }
 
 bool LinkHub::FlushTurn() {
@@ -375,7 +386,7 @@ bool LinkHub::FlushTurn() {
   {
     base::MutexLock lock(mu_);
     for (const auto& [number, stream] : streams_) {
-      if (stream.session->OwesAnswer()) owing.push_back(stream.session);
+      if (stream->session->OwesAnswer()) owing.push_back(stream->session);
     }
   }
   bool again = false;
@@ -390,7 +401,7 @@ void LinkHub::Tick() {
   std::vector<std::shared_ptr<link::Session>> sessions;
   {
     base::MutexLock lock(mu_);
-    for (const auto& [number, stream] : streams_) sessions.push_back(stream.session);
+    for (const auto& [number, stream] : streams_) sessions.push_back(stream->session);
   }
   for (const auto& session : sessions) session->Tick(clock_.MonotonicMillis());
 }
@@ -399,7 +410,7 @@ void LinkHub::CloseAll(const absl::Status& status) {
   std::vector<std::shared_ptr<link::Session>> sessions;
   {
     base::MutexLock lock(mu_);
-    for (const auto& [number, stream] : streams_) sessions.push_back(stream.session);
+    for (const auto& [number, stream] : streams_) sessions.push_back(stream->session);
   }
   for (const auto& session : sessions) session->Close(status);
 }
@@ -413,12 +424,19 @@ link::Session::Counters LinkHub::counters() const {
   link::Session::Counters sum;
   base::MutexLock lock(mu_);
   for (const auto& [number, stream] : streams_) {
-    const auto one = stream.session->counters();
+    const auto one = stream->session->counters();
     sum.frames_out += one.frames_out;
     sum.records_out += one.records_out;
     sum.frames_in += one.frames_in;
     sum.records_in += one.records_in;
   }
+  return sum;
+}
+
+std::size_t LinkHub::queued_bytes() const {
+  std::size_t sum = 0;
+  base::MutexLock lock(mu_);
+  for (const auto& [number, stream] : streams_) sum += stream->session->queued_bytes();
   return sum;
 }
 

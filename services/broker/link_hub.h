@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -13,6 +14,7 @@
 #include "link/messages.h"
 #include "link/session.h"
 #include "rpc/transport.h"
+#include "services/broker/claim_gate.h"
 #include "services/broker/inbox.h"
 
 namespace millrace::broker {
@@ -34,7 +36,7 @@ class LinkHub final : public rpc::Service {
   // kGetMessage does not concern the core. Called from transport threads.
   using GetMessage = std::function<void(core::ReplyTo reply, const link::GetMessage& request)>;
 
-  LinkHub(const base::Clock& clock, Inbox& inbox, BodySlots& bodies, GetMessage get_message);
+  LinkHub(const base::Clock& clock, Inbox& inbox, BodySlots& bodies, ClaimGate& gate, GetMessage get_message);
 
   // What hellos say; set once, before the first stream.
   void SetUp(Options options);
@@ -51,8 +53,9 @@ class LinkHub final : public rpc::Service {
   void Answer(core::ReplyTo to, const link::Reply& reply);
   // From any thread: an answer that no turn of the core gives.
   void AnswerNow(core::ReplyTo to, const link::Reply& reply);
-  void Deliver(core::ReplyTo to, const link::Delivery& delivery);
-  void EndDelivery(core::ReplyTo to, const link::DeliveryEnd& end);
+  // False: the link went down.
+  bool Deliver(core::ReplyTo to, const link::Delivery& delivery);
+  bool EndDelivery(core::ReplyTo to, const link::DeliveryEnd& end);
   // The op of the request behind `to`.
   static link::Op OpOf(core::ReplyTo to) { return static_cast<link::Op>(to.reserved); }
 
@@ -63,38 +66,43 @@ class LinkHub final : public rpc::Service {
 
   std::size_t links() const;
   link::Session::Counters counters() const;  // of streams that are open
+  std::size_t queued_bytes() const;          // of records that no frame has taken
 
  private:
   struct Stream {
-    std::shared_ptr<link::Session> session;
-    std::uint32_t link = 0;  // 0: no hello yet
+    std::uint64_t number = 0;
+    std::shared_ptr<link::Session> session;  // guarded by mu_, as is `bodies`
     bool bodies = false;
+    std::atomic<std::uint32_t> link{0};  // 0: no hello yet
+    std::atomic<bool> ended{false};
   };
   struct Link {
     std::uint64_t process = 0;
+    std::uint32_t credit_bytes = 0;
     std::shared_ptr<link::Session> requests, bodies;
-    bool announced = false;
   };
 
-  void OnRecord(std::uint64_t stream, const link::Record& record);
-  void OnHello(std::uint64_t stream, const link::Record& record);
-  void OnEnded(std::uint64_t stream, const absl::Status& status);
+  void OnRecord(Stream& stream, const link::Record& record);
+  void OnHello(Stream& stream, const link::Record& record);
+  void OnEnded(Stream& stream, const absl::Status& status);
+  void PostLinkDown(std::uint32_t link);
   bool PostRequest(std::uint32_t link, const link::Record& record);
   void PostSend(core::ReplyTo reply, const link::SendRequest& request);
-  void Refuse(std::uint64_t stream, const std::string& why);
+  void Refuse(Stream& stream, const std::string& why);
   std::shared_ptr<link::Session> SessionOf(std::uint32_t link, bool bodies);
-  void QueueTo(core::ReplyTo to, bool bodies, link::Op op, const std::string& payload);
+  bool QueueTo(core::ReplyTo to, bool bodies, link::Op op, const std::string& payload);
 
   const base::Clock& clock_;
   Inbox& inbox_;
   BodySlots& bodies_;
+  ClaimGate& gate_;
   const GetMessage get_message_;
   Options options_;
 
   mutable base::Mutex mu_;
   std::uint64_t next_stream_ ABSL_GUARDED_BY(mu_) = 1;
   std::uint32_t next_link_ ABSL_GUARDED_BY(mu_) = 1;
-  std::map<std::uint64_t, Stream> streams_ ABSL_GUARDED_BY(mu_);
+  std::map<std::uint64_t, std::shared_ptr<Stream>> streams_ ABSL_GUARDED_BY(mu_);
   std::map<std::uint32_t, Link> links_ ABSL_GUARDED_BY(mu_);
 
   // The core's thread.

@@ -1,5 +1,6 @@
 #include "services/broker/reader.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -31,19 +32,32 @@ bool Locate(const store::LogRecord& record, FoundMessage& found) {
 
 }  // namespace
 
+// One claim on its way.
+struct Reader::Look {
+  std::uint64_t claim = 0, topic_id = 0;
+  core::ReplyTo receive;
+  std::vector<core::ClaimEntry> entries;
+  model::TagFilter filter = model::TagFilter::All();
+  std::vector<store::QueueEntry> found;  // by position, where the verdict is kNotRead
+  std::vector<core::Verdict> verdicts;
+};
+
 Reader::Reader(const store::CommitLog& log, const store::QueueStore& queues, Inbox& inbox, BodySlots& bodies,
-               int threads)
-    : log_(log), queues_(queues), inbox_(inbox), bodies_(bodies) {
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+               ClaimGate& gate, const Options& options)
+    : log_(log), queues_(queues), inbox_(inbox), bodies_(bodies), gate_(gate), options_(options) {
+  for (int i = 0; i < options.threads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
-Reader::~Reader() {
+Reader::~Reader() { Stop(); }
+
+void Reader::Stop() {
   {
     base::MutexLock lock(mu_);
     stopping_ = true;
   }
   work_.NotifyAll();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void Reader::Run() {
@@ -68,12 +82,24 @@ void Reader::Add(std::function<void()> job) {
   work_.NotifyOne();
 }
 
-core::VerdictResult Reader::Find(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue_offset,
-                                 const model::TagFilter& filter, FoundMessage& found) const {
-  const auto entry = queues_.Get({topic_id, queue}, queue_offset);
-  if (!entry.ok()) return core::VerdictResult::kGone;
-  if (!filter.MayMatch(static_cast<std::uint32_t>(entry->tag_field))) return core::VerdictResult::kReject;
-  const auto record = log_.ReadRecord(entry->physical_offset, entry->bytes, found.buffer);
+core::VerdictResult Reader::FindEntry(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue_offset,
+                                      const model::TagFilter& filter, store::QueueEntry& entry) const {
+  const auto found = queues_.Get({topic_id, queue}, queue_offset);
+  if (absl::IsNotFound(found.status())) return core::VerdictResult::kGone;
+  if (!found.ok()) {
+    MR_LOG(Error, "a consume queue cannot be read", {{"queue", queue}, {"queue_offset", queue_offset},
+                                                     {"error", found.status().message()}});
+    return core::VerdictResult::kUnreadable;
+  }
+  if (!filter.MayMatch(static_cast<std::uint32_t>(found->tag_field))) return core::VerdictResult::kReject;
+  entry = *found;
+  return core::VerdictResult::kNotRead;
+}
+
+core::VerdictResult Reader::ReadEntry(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue_offset,
+                                      const store::QueueEntry& entry, const model::TagFilter& filter,
+                                      FoundMessage& found) const {
+  const auto record = log_.ReadRecord(entry.physical_offset, entry.bytes, found.buffer);
   if (!record.ok()) {
     if (absl::IsNotFound(record.status())) return core::VerdictResult::kGone;
     MR_LOG(Error, "a stored message cannot be read", {{"queue", queue}, {"queue_offset", queue_offset},
@@ -83,7 +109,7 @@ core::VerdictResult Reader::Find(std::uint64_t topic_id, std::uint32_t queue, st
   if (record->topic_id != topic_id || record->queue != queue || record->queue_offset != queue_offset ||
       !Locate(*record, found)) {
     MR_LOG(Error, "a consume queue entry points at another record",
-           {{"queue", queue}, {"queue_offset", queue_offset}, {"physical_offset", entry->physical_offset}});
+           {{"queue", queue}, {"queue_offset", queue_offset}, {"physical_offset", entry.physical_offset}});
     return core::VerdictResult::kUnreadable;
   }
   if (filter.matches_all()) return core::VerdictResult::kMatch;
@@ -92,29 +118,74 @@ core::VerdictResult Reader::Find(std::uint64_t topic_id, std::uint32_t queue, st
   return filter.Matches(message->tag) ? core::VerdictResult::kMatch : core::VerdictResult::kReject;
 }
 
-void Reader::LookAt(std::uint64_t claim, std::uint64_t topic_id, std::vector<core::ClaimEntry> entries,
-                    std::string filter_text) {
-  Add([this, claim, topic_id, entries = std::move(entries), filter_text = std::move(filter_text)] {
-    const auto parsed = model::TagFilter::Parse(filter_text);
-    const model::TagFilter filter = parsed.ok() ? *parsed : model::TagFilter::All();
-    std::vector<FoundMessage> messages(entries.size());
-    std::vector<core::Verdict> verdicts(entries.size());
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      verdicts[i].result = Find(topic_id, entries[i].queue, entries[i].queue_offset, filter, messages[i]);
-      verdicts[i].bytes = static_cast<std::uint32_t>(messages[i].stored_bytes);
-      if (verdicts[i].result != core::VerdictResult::kMatch) messages[i] = {};
+core::VerdictResult Reader::Find(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue_offset,
+                                 FoundMessage& found) const {
+  store::QueueEntry entry;
+  const auto result = FindEntry(topic_id, queue, queue_offset, model::TagFilter::All(), entry);
+  if (result != core::VerdictResult::kNotRead) return result;
+  return ReadEntry(topic_id, queue, queue_offset, entry, model::TagFilter::All(), found);
+}
+
+void Reader::LookAt(const core::Claim& claim, std::vector<core::ClaimEntry> entries, std::string filter) {
+  auto look = std::make_shared<Look>();
+  look->claim = claim.claim;
+  look->topic_id = claim.topic_id;
+  look->receive = claim.reply;
+  look->entries = std::move(entries);
+  if (auto parsed = model::TagFilter::Parse(filter); parsed.ok()) look->filter = *std::move(parsed);
+  Add([this, look = std::move(look)] { FindEntries(look); });
+}
+
+// The index says how much credit the claim can use; bodies are read once it has it.
+void Reader::FindEntries(const std::shared_ptr<Look>& look) {
+  const std::size_t count = look->entries.size();
+  look->found.resize(count);
+  look->verdicts.resize(count);
+  std::uint64_t largest = 0, sum = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const core::ClaimEntry& entry = look->entries[i];
+    look->verdicts[i].result =
+        FindEntry(look->topic_id, entry.queue, entry.queue_offset, look->filter, look->found[i]);
+    if (look->verdicts[i].result != core::VerdictResult::kNotRead) continue;
+    largest = std::max<std::uint64_t>(largest, look->found[i].bytes);
+    sum += look->found[i].bytes;
+  }
+  if (largest == 0) return ReadEntries(*look, 0);
+  const std::uint64_t most = std::max(largest, std::min(sum, options_.answer_bytes_max));
+  const std::uint64_t granted = gate_.Take(look->receive, largest, most, [this, look](std::uint64_t later) {
+    Add([this, look, later] { ReadEntries(*look, later); });
+  });
+  if (granted != 0) ReadEntries(*look, granted);
+}
+
+void Reader::ReadEntries(Look& look, std::uint64_t granted) {
+  ReadClaim claim{.link = look.receive.link, .messages = std::vector<FoundMessage>(look.entries.size())};
+  for (std::size_t i = 0; i < look.entries.size(); ++i) {
+    core::Verdict& verdict = look.verdicts[i];
+    if (verdict.result != core::VerdictResult::kNotRead) continue;
+    // The grant covers any one of them, so the first that matches always fits.
+    if (claim.granted + look.found[i].bytes > granted) break;
+    FoundMessage& message = claim.messages[i];
+    verdict.result = ReadEntry(look.topic_id, look.entries[i].queue, look.entries[i].queue_offset, look.found[i],
+                               look.filter, message);
+    verdict.bytes = static_cast<std::uint32_t>(message.stored_bytes);
+    if (verdict.result == core::VerdictResult::kMatch) {
+      claim.granted += message.stored_bytes;
+    } else {
+      message = {};
     }
-    {
-      base::MutexLock lock(mu_);
-      claims_[claim] = std::move(messages);
-    }
-    inbox_.Post([&](core::EventBatch& batch) {
-      core::Verdicts event;
-      event.claim = claim;
-      event.verdicts =
-          batch.AddText(reinterpret_cast<const char*>(verdicts.data()), verdicts.size() * sizeof(core::Verdict));
-      batch.Add(core::EventType::kVerdicts, event);
-    });
+  }
+  gate_.GiveBack(look.receive.link, granted - claim.granted);
+  {
+    base::MutexLock lock(mu_);
+    claims_[look.claim] = std::move(claim);
+  }
+  inbox_.Post([&](core::EventBatch& batch) {
+    core::Verdicts event;
+    event.claim = look.claim;
+    event.verdicts = batch.AddText(reinterpret_cast<const char*>(look.verdicts.data()),
+                                   look.verdicts.size() * sizeof(core::Verdict));
+    batch.Add(core::EventType::kVerdicts, event);
   });
 }
 
@@ -123,7 +194,7 @@ void Reader::ReadBody(const core::ReadBody& request) {
     core::BodyRead event;
     event.token = request.token;
     FoundMessage found;
-    event.result = Find(request.topic_id, request.queue, request.queue_offset, model::TagFilter::All(), found);
+    event.result = Find(request.topic_id, request.queue, request.queue_offset, found);
     if (event.result == core::VerdictResult::kMatch) {
       event.tag_hash = found.tag_hash;
       event.id_hash = found.id_hash;
@@ -137,18 +208,18 @@ void Reader::Get(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue
                  std::function<void(const FoundMessage*)> done) {
   Add([this, topic_id, queue, queue_offset, done = std::move(done)] {
     FoundMessage found;
-    const auto result = Find(topic_id, queue, queue_offset, model::TagFilter::All(), found);
+    const auto result = Find(topic_id, queue, queue_offset, found);
     done(result == core::VerdictResult::kMatch ? &found : nullptr);
   });
 }
 
-std::vector<FoundMessage> Reader::TakeClaim(std::uint64_t claim) {
+ReadClaim Reader::TakeClaim(std::uint64_t claim) {
   base::MutexLock lock(mu_);
   const auto at = claims_.find(claim);
   if (at == claims_.end()) return {};
-  std::vector<FoundMessage> messages = std::move(at->second);
+  ReadClaim read = std::move(at->second);
   claims_.erase(at);
-  return messages;
+  return read;
 }
 
 }  // namespace millrace::broker

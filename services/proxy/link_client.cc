@@ -1,6 +1,8 @@
 #include "services/proxy/link_client.h"
 
+#include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
@@ -10,33 +12,10 @@
 namespace millrace::proxy {
 namespace {
 
-constexpr std::int64_t kTickMillis = 100;
-constexpr std::uint32_t kProxyTimeout = 50400;
 constexpr std::uint32_t kMessageNotFound = 40401;
-
-class ChannelSink final : public link::FrameSink {
- public:
-  explicit ChannelSink(std::unique_ptr<rpc::ClientStream> stream) : stream_(std::move(stream)) {}
-  void Write(std::string frame) override { stream_->Write(std::move(frame)); }
-  void Close() override { stream_->Cancel(); }
-
- private:
-  const std::unique_ptr<rpc::ClientStream> stream_;
-};
-
-class ChannelFrames final : public rpc::ClientStreamHandler {
- public:
-  ChannelFrames(std::shared_ptr<link::Session> session, const base::Clock& clock)
-      : session_(std::move(session)), clock_(clock) {}
-  void OnMessage(std::string message) override { session_->OnFrame(message, clock_.MonotonicMillis()); }
-  void OnEnded(const absl::Status& status) override {
-    session_->OnTransportEnded(status.ok() ? absl::UnavailableError("the broker ended the link") : status);
-  }
-
- private:
-  const std::shared_ptr<link::Session> session_;
-  const base::Clock& clock_;
-};
+constexpr std::uint32_t kTooManyRequests = 42900;
+constexpr std::uint32_t kProxyTimeout = 50400;
+constexpr std::int64_t kAliveMillis = 1'000;
 
 link::Record ReplyRecord(std::string& payload, std::uint32_t code, absl::string_view text) {
   payload.clear();
@@ -46,23 +25,53 @@ link::Record ReplyRecord(std::string& payload, std::uint32_t code, absl::string_
 
 }  // namespace
 
-LinkClient::OpenStream OverChannel(std::shared_ptr<rpc::Channel> channel, const base::Clock& clock) {
-  return [channel = std::move(channel), &clock](const std::shared_ptr<link::Session>& session) {
-    auto stream = channel->OpenStream("/millrace.link.v1.Link/Stream", {},
-                                      std::make_shared<ChannelFrames>(session, clock));
-    session->Attach(std::make_shared<ChannelSink>(std::move(stream)));
-  };
-}
+// Callbacks of sessions reach the client through this, and none is under way any more when the client goes.
+class LinkClient::Life {
+ public:
+  explicit Life(LinkClient* client) : client_(client) {}
+
+  template <typename Use>
+  void With(Use&& use) {
+    {
+      base::MutexLock lock(mu_);
+      if (over_) return;
+      ++inside_;
+    }
+    use(*client_);
+    bool last = false;
+    {
+      base::MutexLock lock(mu_);
+      last = --inside_ == 0 && over_;
+    }
+    if (last) idle_.NotifyAll();
+  }
+
+  void End() {
+    base::MutexLock lock(mu_);
+    over_ = true;
+    while (inside_ > 0) idle_.Wait(mu_);
+  }
+
+ private:
+  LinkClient* const client_;
+  base::Mutex mu_;
+  base::CondVar idle_;
+  int inside_ ABSL_GUARDED_BY(mu_) = 0;
+  bool over_ ABSL_GUARDED_BY(mu_) = false;
+};
 
 LinkClient::LinkClient(const Options& options, const base::Clock& clock, OpenStream open)
-    : options_(options), clock_(clock), open_(std::move(open)) {
-  thread_ = std::thread([this] { Run(); });
+    : options_(options),
+      clock_(clock),
+      open_(std::move(open)),
+      life_(std::make_shared<Life>(this)),
+      attempt_began_(clock.MonotonicMillis() - options.reconnect_millis),
+      due_(options.credit_bytes) {
+  if (options_.tick_millis > 0) thread_ = std::thread([this] { Run(); });
 }
 
 LinkClient::~LinkClient() {
   std::shared_ptr<link::Session> requests, bodies;
-  std::vector<PendingCall> calls;
-  std::vector<PendingReceive> receives;
   {
     base::MutexLock lock(mu_);
     stopping_ = true;
@@ -70,17 +79,19 @@ LinkClient::~LinkClient() {
     bodies = bodies_;
   }
   stop_signal_.NotifyAll();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
   if (requests != nullptr) requests->Close(absl::CancelledError("the proxy stops"));
   if (bodies != nullptr) bodies->Close(absl::CancelledError("the proxy stops"));
+  life_->End();
+  Late rest;
   {
     base::MutexLock lock(mu_);
-    for (auto& [correlation, call] : calls_) calls.push_back(std::move(call));
-    for (auto& [correlation, receive] : receives_) receives.push_back(std::move(receive));
+    for (auto& [correlation, call] : calls_) rest.calls.push_back(std::move(call));
+    for (auto& [correlation, receive] : receives_) rest.receives.push_back(std::move(receive));
     calls_.clear();
     receives_.clear();
   }
-  Fail(std::move(calls), std::move(receives), "the proxy stops");
+  Fail(std::move(rest), "the proxy stops; what was asked may have been done");
 }
 
 void LinkClient::Run() {
@@ -88,7 +99,7 @@ void LinkClient::Run() {
     Tick();
     base::MutexLock lock(mu_);
     if (stopping_) return;
-    stop_signal_.WaitFor(mu_, std::chrono::milliseconds(kTickMillis));
+    stop_signal_.WaitFor(mu_, std::chrono::milliseconds(options_.tick_millis));
     if (stopping_) return;
   }
 }
@@ -96,80 +107,90 @@ void LinkClient::Run() {
 void LinkClient::Tick() {
   const std::int64_t now = clock_.MonotonicMillis();
   std::shared_ptr<link::Session> requests, bodies;
-  std::vector<PendingCall> late_calls;
-  std::vector<PendingReceive> late_receives;
-  link::ClientsAlive alive;
+  Late unsent, sent;
   bool connect = false, stuck = false;
   {
     base::MutexLock lock(mu_);
-    for (auto at = calls_.begin(); at != calls_.end();) {
-      if (now < at->second.deadline) {
-        ++at;
-        continue;
-      }
-      late_calls.push_back(std::move(at->second));
-      at = calls_.erase(at);
-    }
-    for (auto at = receives_.begin(); at != receives_.end();) {
-      if (now < at->second.deadline) {
-        ++at;
-        continue;
-      }
-      late_receives.push_back(std::move(at->second));
-      at = receives_.erase(at);
-    }
+    TakeLate(now, unsent, sent);
     requests = requests_;
     bodies = bodies_;
     connect = requests == nullptr && now - attempt_began_ >= options_.reconnect_millis;
     stuck = requests != nullptr && !up_ && now - attempt_began_ >= options_.handshake_millis;
-    if (up_ && now - last_alive_ >= 1'000) {
+    if (up_ && now - last_alive_ >= kAliveMillis) {
       last_alive_ = now;
-      for (auto& [key, client] : clients_) {
-        if (client.alive) alive.numbers.push_back(client.number);
-        client.alive = false;
-      }
+      const link::ClientsAlive alive{roster_.TakeAlive(now)};
+      std::string payload;
+      Encode(alive, payload);
+      if (!alive.numbers.empty()) requests->Queue({.op = link::Op::kClientsAlive, .payload = payload});
     }
+    if (up_) QueueCredit();
   }
-  Fail(std::move(late_calls), std::move(late_receives),
-       "the broker did not answer in time; it may have done what was asked");
+  Fail(std::move(unsent), "the link to the broker is down and did not come back in time; send it again later");
+  Fail(std::move(sent), "the broker did not answer in time; it may have done what was asked");
   if (connect) return Connect();
-  if (stuck) return requests->Close(absl::DeadlineExceededError("the broker did not say hello"));
   if (requests == nullptr) return;
-  if (!alive.numbers.empty()) {
-    std::string payload;
-    Encode(alive, payload);
-    requests->Queue({.op = link::Op::kClientsAlive, .payload = payload});
-  }
+  if (stuck) return requests->Close(absl::DeadlineExceededError("the broker did not say hello"));
   requests->Tick(now);
   bodies->Tick(now);
-  requests->Flush();
+}
+
+void LinkClient::TakeLate(std::int64_t now, Late& unsent, Late& sent) {
+  for (auto at = calls_.begin(); at != calls_.end();) {
+    PendingCall& call = at->second;
+    if (now < call.deadline) {
+      ++at;
+      continue;
+    }
+    if (!call.sent && call.op == link::Op::kSend) unsent_bytes_ -= call.payload.size();
+    (call.sent ? sent : unsent).calls.push_back(std::move(call));
+    at = calls_.erase(at);
+  }
+  for (auto at = receives_.begin(); at != receives_.end();) {
+    PendingReceive& receive = at->second;
+    if (now < receive.deadline) {
+      ++at;
+      continue;
+    }
+    // Its messages are for others.
+    if (receive.sent && up_) requests_->Queue({.correlation = at->first, .op = link::Op::kReceiveCancel});
+    (receive.sent ? sent : unsent).receives.push_back(std::move(receive));
+    at = receives_.erase(at);
+  }
 }
 
 void LinkClient::Connect() {
   const std::int64_t now = clock_.MonotonicMillis();
   const std::string random = base::RandomBytes(8);
-  const auto process = base::Load<std::uint64_t>(random.data());
+  link::Hello hello{.cluster = options_.cluster, .name = options_.proxy_name,
+                    .process = base::Load<std::uint64_t>(random.data())};
   std::shared_ptr<link::Session> sessions[2];
-  std::uint64_t attempt = 0;
   {
     base::MutexLock lock(mu_);
-    attempt = ++attempt_;
+    const std::uint64_t attempt = ++attempt_;
     attempt_began_ = now;
-    hellos_ = 0;
+    hellos_[0] = hellos_[1] = {};
+    // What receivers still hold from older links is not this broker's to fill again.
+    allowance_ = options_.credit_bytes - held_;
+    due_ = 0;
+    hello.credit_bytes = static_cast<std::uint32_t>(allowance_);
     for (const bool bodies : {false, true}) {
       sessions[bodies] = std::make_shared<link::Session>(
           link::SessionOptions{.window = bodies ? 8u : 3u}, now,
-          [this, attempt, bodies](const link::Record& record) { OnRecord(attempt, bodies, record); },
-          [this, attempt](const absl::Status& status) { OnStreamEnded(attempt, status); });
+          [life = life_, attempt, bodies](const link::Record& record) {
+            life->With([&](LinkClient& client) { client.OnRecord(attempt, bodies, record); });
+          },
+          [life = life_, attempt](const absl::Status& status) {
+            life->With([&](LinkClient& client) { client.OnStreamEnded(attempt, status); });
+          });
     }
     requests_ = sessions[0];
     bodies_ = sessions[1];
   }
   for (const std::uint32_t stream : {0u, 1u}) {
+    if (sessions[stream]->ended()) return;
+    hello.stream = stream;
     std::string payload;
-    Encode(link::Hello{.cluster = options_.cluster, .name = options_.proxy_name, .process = process,
-                       .credit_bytes = options_.credit_bytes, .stream = stream},
-           payload);
+    Encode(hello, payload);
     sessions[stream]->Queue({.op = link::Op::kHello, .payload = payload});
     open_(sessions[stream]);
   }
@@ -177,20 +198,18 @@ void LinkClient::Connect() {
 
 void LinkClient::OnStreamEnded(std::uint64_t attempt, const absl::Status& status) {
   std::shared_ptr<link::Session> requests, bodies;
-  std::vector<PendingCall> calls;
-  std::vector<PendingReceive> receives;
+  Late broken;
   bool was_up = false;
   {
     base::MutexLock lock(mu_);
     if (attempt != attempt_ || requests_ == nullptr) return;
-    requests = std::move(requests_);
-    bodies = std::move(bodies_);
-    requests_ = nullptr;
-    bodies_ = nullptr;
+    requests = std::exchange(requests_, nullptr);
+    bodies = std::exchange(bodies_, nullptr);
     was_up = std::exchange(up_, false);
+    open_answers_.clear();
     for (auto at = calls_.begin(); at != calls_.end();) {
       if (at->second.op == link::Op::kSend && at->second.sent) {
-        calls.push_back(std::move(at->second));
+        broken.calls.push_back(std::move(at->second));
         at = calls_.erase(at);
       } else {
         at->second.sent = false;
@@ -199,7 +218,7 @@ void LinkClient::OnStreamEnded(std::uint64_t attempt, const absl::Status& status
     }
     for (auto at = receives_.begin(); at != receives_.end();) {
       if (at->second.sent) {
-        receives.push_back(std::move(at->second));
+        broken.receives.push_back(std::move(at->second));
         at = receives_.erase(at);
       } else {
         ++at;
@@ -209,94 +228,151 @@ void LinkClient::OnStreamEnded(std::uint64_t attempt, const absl::Status& status
   if (was_up) MR_LOG(Warn, "the link to the broker broke", {{"reason", status.message()}});
   requests->Close(status);
   bodies->Close(status);
-  Fail(std::move(calls), std::move(receives),
-       "the link to the broker broke; the outcome is unknown, send it again");
+  Fail(std::move(broken), "the link to the broker broke; the outcome is unknown, send it again");
 }
 
-void LinkClient::Fail(std::vector<PendingCall> calls, std::vector<PendingReceive> receives, absl::string_view why) {
+void LinkClient::Fail(Late late, absl::string_view why) {
   std::string payload;
-  for (PendingCall& call : calls) call.done(ReplyRecord(payload, kProxyTimeout, why));
-  for (PendingReceive& receive : receives) receive.receiver->OnEnd({.code = kMessageNotFound, .text = why});
+  for (PendingCall& call : late.calls) call.done(ReplyRecord(payload, kProxyTimeout, why));
+  for (PendingReceive& receive : late.receives) receive.receiver->OnEnd({.code = kMessageNotFound, .text = why});
+}
+
+void LinkClient::Refuse(std::uint64_t attempt, const std::string& why) {
+  MR_LOG(Error, "the link to the broker is ended", {{"reason", why}});
+  std::shared_ptr<link::Session> requests;
+  {
+    base::MutexLock lock(mu_);
+    if (attempt != attempt_) return;
+    requests = requests_;
+  }
+  if (requests != nullptr) requests->Close(absl::FailedPreconditionError(why));
 }
 
 void LinkClient::OnRecord(std::uint64_t attempt, bool bodies, const link::Record& record) {
-  {
-    base::MutexLock lock(mu_);
-    if (attempt != attempt_) return;  // a late frame of an old link
-  }
   switch (record.op) {
-    case link::Op::kHello: {
-      const auto hello = link::Decode<link::Hello>(record.payload);
-      bool up = false;
-      {
-        base::MutexLock lock(mu_);
-        if (hello) broker_set_ = hello->name;
-        up = ++hellos_ == 2;
-      }
-      if (up) OnUp();
-      return;
-    }
+    case link::Op::kHello:
+      return OnHello(attempt, bodies, record);
     case link::Op::kReply:
     case link::Op::kSendReply:
-      return Answer(record);
+      return OnReply(attempt, record);
     case link::Op::kDelivery:
-    case link::Op::kDeliveryEnd: {
-      std::shared_ptr<Receiver> receiver;
-      {
-        base::MutexLock lock(mu_);
-        const auto at = receives_.find(record.correlation);
-        if (at != receives_.end()) receiver = at->second.receiver;
-        if (receiver != nullptr && record.op == link::Op::kDeliveryEnd) receives_.erase(at);
-      }
-      if (record.op == link::Op::kDelivery) {
-        const auto delivery = link::Decode<link::Delivery>(record.payload);
-        if (!delivery) return;
-        if (receiver != nullptr) return receiver->OnDelivery(*delivery);
-        return ReportAnswer(delivery->answer, false);  // its client has gone
-      }
-      const auto end = link::Decode<link::DeliveryEnd>(record.payload);
-      if (end && receiver != nullptr) receiver->OnEnd(*end);
-      return;
-    }
+      return OnDelivery(attempt, record);
+    case link::Op::kDeliveryEnd:
+      return OnDeliveryEnd(attempt, record);
     default:
-      static_cast<void>(bodies);
       return;  // a record of a newer broker
   }
 }
 
-void LinkClient::OnUp() {
+void LinkClient::OnHello(std::uint64_t attempt, bool bodies, const link::Record& record) {
+  const auto hello = link::Decode<link::Hello>(record.payload);
+  if (!hello) return Refuse(attempt, "the broker's hello does not decode");
+  if (hello->version != link::kLinkVersion) {
+    return Refuse(attempt, absl::StrCat("the broker speaks link version ", hello->version, ", this proxy speaks ",
+                                        link::kLinkVersion, "; run the same release on both sides"));
+  }
+  if (!options_.cluster.empty() && hello->cluster != options_.cluster) {
+    return Refuse(attempt, absl::StrCat("the broker belongs to cluster ", hello->cluster, ", this proxy to ",
+                                        options_.cluster));
+  }
+  bool same_broker = true;
   std::shared_ptr<link::Session> requests;
   {
     base::MutexLock lock(mu_);
-    if (requests_ == nullptr) return;
-    up_ = true;
+    if (attempt != attempt_ || requests_ == nullptr || hellos_[bodies].said) return;
+    hellos_[bodies] = {.said = true, .start_number = hello->process, .set = hello->name};
+    if (!hellos_[!bodies].said) return;
+    same_broker = hellos_[0].set == hellos_[1].set && hellos_[0].start_number == hellos_[1].start_number;
+    if (same_broker) BringUp();
     requests = requests_;
-    for (auto& [key, client] : clients_) {
-      std::string payload;
-      Encode(link::ClientRecord{.number = client.number, .client = key.first, .group = key.second}, payload);
-      requests->Queue({.op = link::Op::kClientRegistered, .payload = payload});
-    }
-    for (auto& [correlation, call] : calls_) {
-      if (call.sent) continue;
-      call.sent = true;
-      requests->Queue({.correlation = correlation, .op = call.op, .payload = call.payload});
-    }
-    for (auto& [correlation, receive] : receives_) {
-      if (receive.sent) continue;
-      receive.sent = true;
-      requests->Queue({.correlation = correlation, .op = link::Op::kReceive, .payload = receive.payload});
-    }
   }
-  MR_LOG(Info, "link to the broker is up", {{"broker_set", broker_set()}});
+  if (!same_broker) return Refuse(attempt, "its two streams reached two brokers, or one that restarted in between");
+  MR_LOG(Info, "link to the broker is up", {{"broker_set", hello->name}, {"start_number", hello->process}});
   requests->Flush();
 }
 
-void LinkClient::Answer(const link::Record& record) {
+// Everything that waited goes out, clients first, in the order of the calls.
+void LinkClient::BringUp() {
+  up_ = true;
+  broker_set_ = hellos_[0].set;
+  roster_.ForEachLiving(clock_.MonotonicMillis(), [&](const link::ClientRecord& client, bool streams_ended) {
+    QueueClient(link::Op::kClientRegistered, client);
+    if (streams_ended) QueueClient(link::Op::kClientStreamsEnded, client);
+  });
+  for (auto& [correlation, call] : calls_) {
+    call.sent = true;
+    QueueRequest(correlation, call.op, call.payload, call.deadline);
+    if (call.op == link::Op::kSend) call.payload = {};  // it will never be sent again
+  }
+  unsent_bytes_ = 0;
+  for (auto& [correlation, receive] : receives_) {
+    receive.sent = true;
+    QueueRequest(correlation, link::Op::kReceive, receive.payload, receive.deadline);
+    receive.payload = {};
+  }
+}
+
+void LinkClient::QueueRequest(std::uint64_t correlation, link::Op op, absl::string_view payload,
+                              std::int64_t deadline) {
+  const std::int64_t budget = std::max<std::int64_t>(deadline - clock_.MonotonicMillis(), 1);
+  requests_->Queue({.correlation = correlation, .op = op, .budget_millis = static_cast<std::uint32_t>(budget),
+                    .payload = payload});
+}
+
+void LinkClient::QueueClient(link::Op op, const link::ClientRecord& client) {
+  std::string payload;
+  Encode(client, payload);
+  requests_->Queue({.op = op, .payload = payload});
+}
+
+void LinkClient::OnDelivery(std::uint64_t attempt, const link::Record& record) {
+  const auto delivery = link::Decode<link::Delivery>(record.payload);
+  if (!delivery) return Refuse(attempt, "a delivery does not decode");
+  const std::size_t bytes = delivery->stored.size();
+  std::shared_ptr<Receiver> receiver;
+  std::uint64_t allowed = 0;
+  bool covered = false;
+  {
+    base::MutexLock lock(mu_);
+    if (attempt != attempt_ || !up_) return;
+    allowed = allowance_;
+    covered = bytes <= allowance_;
+    if (covered) {
+      allowance_ -= bytes;
+      held_ += bytes;
+      open_answers_.insert(delivery->answer);
+      const auto at = receives_.find(record.correlation);
+      if (at != receives_.end()) receiver = at->second.receiver;
+    }
+  }
+  if (!covered) {
+    return Refuse(attempt, absl::StrCat("the broker sent a delivery of ", bytes, " bytes with credit for ", allowed));
+  }
+  if (receiver != nullptr) return receiver->OnDelivery(*delivery);
+  ReturnCredit(bytes);  // its client has gone
+  ReportAnswer(delivery->answer, false);
+}
+
+void LinkClient::OnDeliveryEnd(std::uint64_t attempt, const link::Record& record) {
+  const auto end = link::Decode<link::DeliveryEnd>(record.payload);
+  if (!end) return Refuse(attempt, "the end of an answer does not decode");
+  std::shared_ptr<Receiver> receiver;
+  {
+    base::MutexLock lock(mu_);
+    const auto at = receives_.find(record.correlation);
+    if (attempt != attempt_ || at == receives_.end()) return;
+    receiver = std::move(at->second.receiver);
+    receives_.erase(at);
+  }
+  receiver->OnEnd(*end);
+}
+
+void LinkClient::OnReply(std::uint64_t attempt, const link::Record& record) {
   std::function<void(const link::Record&)> done;
   {
     base::MutexLock lock(mu_);
     const auto at = calls_.find(record.correlation);
-    if (at == calls_.end()) return;  // its time was over
+    if (attempt != attempt_ || at == calls_.end()) return;
     done = std::move(at->second.done);
     calls_.erase(at);
   }
@@ -306,29 +382,34 @@ void LinkClient::Answer(const link::Record& record) {
 void LinkClient::Call(link::Op op, std::string payload, std::int64_t timeout_millis,
                       std::function<void(const link::Record&)> done) {
   std::shared_ptr<link::Session> session;
+  std::size_t waiting = 0;
   {
     base::MutexLock lock(mu_);
-    if (op == link::Op::kClientTerminated) {
-      if (const auto gone = link::Decode<link::ClientRecord>(payload)) {
-        clients_.erase({std::string(gone->client.data(), gone->client.size()),
-                        std::string(gone->group.data(), gone->group.size())});
+    if (op == link::Op::kSend) waiting = up_ ? requests_->queued_bytes() : unsent_bytes_;
+    if (waiting == 0 || waiting + payload.size() <= options_.send_bytes_max) {
+      if (op == link::Op::kClientTerminated) {
+        if (const auto gone = link::Decode<link::ClientRecord>(payload)) roster_.Forget(gone->client, gone->group);
       }
+      const std::uint64_t correlation = next_correlation_++;
+      PendingCall& call = calls_[correlation];
+      call = {.op = op, .deadline = clock_.MonotonicMillis() + timeout_millis, .sent = up_, .done = std::move(done)};
+      if (up_) {
+        session = requests_;
+        QueueRequest(correlation, op, payload, call.deadline);
+      } else if (op == link::Op::kSend) {
+        unsent_bytes_ += payload.size();
+      }
+      // A send is never sent twice, so what went out is not kept.
+      if (!up_ || op != link::Op::kSend) call.payload = std::move(payload);
+      done = nullptr;
     }
-    const std::uint64_t correlation = next_correlation_++;
-    PendingCall& call = calls_[correlation];
-    call.op = op;
-    call.deadline = clock_.MonotonicMillis() + timeout_millis;
-    call.done = std::move(done);
-    call.sent = up_;
-    if (up_) {
-      session = requests_;
-      session->Queue({.correlation = correlation, .op = op,
-                      .budget_millis = static_cast<std::uint32_t>(timeout_millis), .payload = payload});
-    }
-    // A send is never sent twice, so what went out is not kept.
-    if (!up_ || op != link::Op::kSend) call.payload = std::move(payload);
   }
   if (session != nullptr) session->Flush();
+  if (done == nullptr) return;
+  std::string text;
+  done(ReplyRecord(text, kTooManyRequests,
+                   absl::StrCat(waiting, " bytes of sends wait for the broker at this proxy, at most ",
+                                options_.send_bytes_max, " may; send again later, or more slowly")));
 }
 
 std::uint64_t LinkClient::Receive(std::string payload, std::int64_t timeout_millis,
@@ -339,13 +420,10 @@ std::uint64_t LinkClient::Receive(std::string payload, std::int64_t timeout_mill
     base::MutexLock lock(mu_);
     correlation = next_correlation_++;
     PendingReceive& receive = receives_[correlation];
-    receive.deadline = clock_.MonotonicMillis() + timeout_millis;
-    receive.receiver = std::move(receiver);
-    receive.sent = up_;
+    receive = {.deadline = clock_.MonotonicMillis() + timeout_millis, .sent = up_, .receiver = std::move(receiver)};
     if (up_) {
       session = requests_;
-      session->Queue({.correlation = correlation, .op = link::Op::kReceive,
-                      .budget_millis = static_cast<std::uint32_t>(timeout_millis), .payload = payload});
+      QueueRequest(correlation, link::Op::kReceive, payload, receive.deadline);
     } else {
       receive.payload = std::move(payload);
     }
@@ -356,11 +434,13 @@ std::uint64_t LinkClient::Receive(std::string payload, std::int64_t timeout_mill
 
 void LinkClient::CancelReceive(std::uint64_t receive) {
   std::shared_ptr<link::Session> session;
+  std::shared_ptr<Receiver> receiver;  // goes after the lock
   {
     base::MutexLock lock(mu_);
     const auto at = receives_.find(receive);
     if (at == receives_.end()) return;
     if (at->second.sent && up_) session = requests_;
+    receiver = std::move(at->second.receiver);
     receives_.erase(at);
   }
   if (session != nullptr) session->Send({.correlation = receive, .op = link::Op::kReceiveCancel});
@@ -370,54 +450,63 @@ void LinkClient::ReportAnswer(std::uint64_t answer, bool well) {
   std::shared_ptr<link::Session> session;
   {
     base::MutexLock lock(mu_);
-    session = requests_;  // a broken link has returned its offers already
+    // Another start of the broker may use the same number for another answer.
+    if (open_answers_.erase(answer) == 0) return;
+    session = requests_;
   }
-  if (session == nullptr || answer == 0) return;
   std::string payload;
   Encode(link::AnswerEnded{answer, well}, payload);
   session->Send({.op = link::Op::kAnswerEnded, .payload = payload});
 }
 
-void LinkClient::ReturnCredit(std::size_t) {}
-
-std::uint32_t LinkClient::NumberOf(absl::string_view client, absl::string_view group) {
-  base::MutexLock lock(mu_);
-  const auto at = clients_.find({std::string(client.data(), client.size()), std::string(group.data(), group.size())});
-  return at == clients_.end() ? 0 : at->second.number;
-}
-
-void LinkClient::RegisterClient(absl::string_view client, absl::string_view group) {
+void LinkClient::ReturnCredit(std::size_t bytes) {
   std::shared_ptr<link::Session> session;
-  std::string payload;
   {
     base::MutexLock lock(mu_);
-    Client& entry = clients_[{std::string(client.data(), client.size()), std::string(group.data(), group.size())}];
-    entry.alive = true;
-    if (entry.number != 0) return;
-    entry.number = next_client_++;
-    if (up_) session = requests_;
-    Encode(link::ClientRecord{.number = entry.number, .client = client, .group = group}, payload);
+    const std::uint64_t returned = std::min<std::uint64_t>(bytes, held_);
+    held_ -= returned;
+    due_ += returned;
+    // Small ones gather until the next tick.
+    if (!up_ || due_ < options_.credit_bytes / 8) return;
+    session = requests_;
+    QueueCredit();
   }
-  if (session != nullptr) session->Send({.op = link::Op::kClientRegistered, .payload = payload});
+  session->Flush();
 }
 
-void LinkClient::SignOfLife(absl::string_view client, absl::string_view group) {
-  base::MutexLock lock(mu_);
-  const auto at = clients_.find({std::string(client.data(), client.size()), std::string(group.data(), group.size())});
-  if (at != clients_.end()) at->second.alive = true;
+void LinkClient::QueueCredit() {
+  if (due_ == 0) return;
+  std::string payload;
+  Encode(link::Credit{due_}, payload);
+  requests_->Queue({.op = link::Op::kCredit, .payload = payload});
+  allowance_ += std::exchange(due_, 0);
 }
+
+void LinkClient::Sign(absl::string_view client, absl::string_view group) {
+  std::shared_ptr<link::Session> session;
+  {
+    base::MutexLock lock(mu_);
+    const bool is_new = roster_.Sign(client, group, clock_.MonotonicMillis());
+    if (!is_new || !up_) return;
+    session = requests_;
+    QueueClient(link::Op::kClientRegistered, roster_.RecordOf(client, group));
+  }
+  session->Flush();
+}
+
+void LinkClient::RegisterClient(absl::string_view client, absl::string_view group) { Sign(client, group); }
+
+void LinkClient::SignOfLife(absl::string_view client, absl::string_view group) { Sign(client, group); }
 
 void LinkClient::ClientStreamsEnded(absl::string_view client, absl::string_view group) {
-  const std::uint32_t number = NumberOf(client, group);
   std::shared_ptr<link::Session> session;
   {
     base::MutexLock lock(mu_);
-    if (up_) session = requests_;
+    if (!roster_.StreamsEnded(client, group) || !up_) return;
+    session = requests_;
+    QueueClient(link::Op::kClientStreamsEnded, roster_.RecordOf(client, group));
   }
-  if (number == 0 || session == nullptr) return;
-  std::string payload;
-  Encode(link::ClientRecord{.number = number, .client = client, .group = group}, payload);
-  session->Send({.op = link::Op::kClientStreamsEnded, .payload = payload});
+  session->Flush();
 }
 
 bool LinkClient::up() const {

@@ -4,9 +4,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -14,19 +14,22 @@
 #include "link/session.h"
 #include "rpc/transport.h"
 #include "services/proxy/broker_link.h"
+#include "services/proxy/link_roster.h"
 
 namespace millrace::proxy {
 
-// BrokerLink over two streams that it opens itself, and opens again when they break. What was called while the link is
-// down waits for it until its time is over; only a send that may have reached the broker is never sent twice.
+// BrokerLink over two streams that it opens itself, and opens again when they break. Memory: deliveries are bounded by
+// the credit that it gives the broker, over all its links; sends by what may queue.
 class LinkClient final : public BrokerLink {
  public:
   struct Options {
     std::string proxy_name;
     std::string cluster;                       // empty: any
-    std::uint32_t credit_bytes = 64u << 20;
+    std::uint32_t credit_bytes = 64u << 20;    // more than the largest message
+    std::size_t send_bytes_max = 64u << 20;    // of sends that wait for the transport or the link
     std::int64_t reconnect_millis = 100;
     std::int64_t handshake_millis = 3'000;
+    std::int64_t tick_millis = 100;            // 0: no thread of its own, the owner calls Tick()
   };
   // Connects a session to the broker: attaches a sink and feeds frames, or ends the session. Never blocks.
   using OpenStream = std::function<void(const std::shared_ptr<link::Session>&)>;
@@ -48,6 +51,9 @@ class LinkClient final : public BrokerLink {
   std::string broker_set() const override;
   link::Session::Counters counters() const;
 
+  // Connects, gives up what is late, pings, sends signs of life and credit. From one thread.
+  void Tick();
+
  private:
   struct PendingCall {
     link::Op op = link::Op::kQuery;
@@ -62,42 +68,65 @@ class LinkClient final : public BrokerLink {
     bool sent = false;
     std::shared_ptr<Receiver> receiver;
   };
-  struct Client {
-    std::uint32_t number = 0;
-    bool alive = false;  // since the last ClientsAlive
+  // What the broker said on one of the two streams.
+  struct BrokerHello {
+    bool said = false;
+    std::uint64_t start_number = 0;
+    std::string set;
   };
-  using ClientKey = std::pair<std::string, std::string>;  // client, group
+  struct Late {
+    std::vector<PendingCall> calls;
+    std::vector<PendingReceive> receives;
+  };
+
+  class Life;
 
   void Run();
-  void Tick();
   void Connect();
   void OnRecord(std::uint64_t attempt, bool bodies, const link::Record& record);
+  void OnHello(std::uint64_t attempt, bool bodies, const link::Record& record);
+  void OnDelivery(std::uint64_t attempt, const link::Record& record);
+  void OnDeliveryEnd(std::uint64_t attempt, const link::Record& record);
+  void OnReply(std::uint64_t attempt, const link::Record& record);
   void OnStreamEnded(std::uint64_t attempt, const absl::Status& status);
-  void OnUp();
-  void Answer(const link::Record& record);
-  void Fail(std::vector<PendingCall> calls, std::vector<PendingReceive> receives, absl::string_view why);
-  std::uint32_t NumberOf(absl::string_view client, absl::string_view group);
+  void Refuse(std::uint64_t attempt, const std::string& why);
+
+  void TakeLate(std::int64_t now, Late& unsent, Late& sent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void BringUp() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void QueueRequest(std::uint64_t correlation, link::Op op, absl::string_view payload, std::int64_t deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void QueueClient(link::Op op, const link::ClientRecord& client) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void QueueCredit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Sign(absl::string_view client, absl::string_view group);
+  static void Fail(Late late, absl::string_view why);
 
   const Options options_;
   const base::Clock& clock_;
   const OpenStream open_;
+  const std::shared_ptr<Life> life_;
 
   mutable base::Mutex mu_;
   base::CondVar stop_signal_;
   std::shared_ptr<link::Session> requests_ ABSL_GUARDED_BY(mu_), bodies_ ABSL_GUARDED_BY(mu_);
-  int hellos_ ABSL_GUARDED_BY(mu_) = 0;
-  bool up_ ABSL_GUARDED_BY(mu_) = false;
+  BrokerHello hellos_[2] ABSL_GUARDED_BY(mu_);
+  bool up_ ABSL_GUARDED_BY(mu_) = false;  // requests_ and bodies_ are there, and the broker has said hello on both
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::string broker_set_ ABSL_GUARDED_BY(mu_);
-  std::uint64_t attempt_ ABSL_GUARDED_BY(mu_) = 0;
-  std::int64_t attempt_began_ ABSL_GUARDED_BY(mu_) = 0;
+  std::uint64_t attempt_ ABSL_GUARDED_BY(mu_) = 0;  // which link: what an older one still says is dropped
+  std::int64_t attempt_began_ ABSL_GUARDED_BY(mu_);
   std::uint64_t next_correlation_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<std::uint64_t, PendingCall> calls_ ABSL_GUARDED_BY(mu_);
   std::map<std::uint64_t, PendingReceive> receives_ ABSL_GUARDED_BY(mu_);
-  std::map<ClientKey, Client> clients_ ABSL_GUARDED_BY(mu_);
-  std::uint32_t next_client_ ABSL_GUARDED_BY(mu_) = 1;
+  std::size_t unsent_bytes_ ABSL_GUARDED_BY(mu_) = 0;       // of sends in calls_
+  std::set<std::uint64_t> open_answers_ ABSL_GUARDED_BY(mu_);  // of this link, not reported
+  LinkRoster roster_ ABSL_GUARDED_BY(mu_);
 
-  std::int64_t last_alive_ = 0;  // the thread's own
+  // allowance + held + due = Options::credit_bytes, whatever links come and go.
+  std::uint64_t allowance_ ABSL_GUARDED_BY(mu_) = 0;  // the broker may send this much
+  std::uint64_t held_ ABSL_GUARDED_BY(mu_) = 0;       // delivered, not given back
+  std::uint64_t due_ ABSL_GUARDED_BY(mu_);            // given back, the broker does not know it yet
+
+  std::int64_t last_alive_ = 0;  // Tick's thread
   std::thread thread_;
 };
 

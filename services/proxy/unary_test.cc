@@ -131,6 +131,20 @@ TEST(SendTest, AnUnknownOutcomeHasEntries) {
   EXPECT_EQ(answer.entries(1).message_id(), "");
 }
 
+TEST(SendTest, C_071_WhatTheDiskOrReplicasDidNotConfirmIsNamedInEveryEntry) {
+  for (const int code : {50401, 50402, 50002}) {
+    FakeProxy proxy;
+    proxy.link.AddTopic("orders");
+    const auto call = proxy.Start("SendMessage", SendTo("orders", 2));
+    proxy.link.ReplySent(0, static_cast<std::uint32_t>(code), 0, "not confirmed");
+    const auto answer = proxy.AnswerOf<v2::SendMessageResponse>(*call);
+    EXPECT_EQ(answer.status().code(), code);
+    ASSERT_EQ(answer.entries_size(), 2);
+    EXPECT_EQ(answer.entries(0).status().code(), code);
+    EXPECT_EQ(answer.entries(1).status().code(), code);
+  }
+}
+
 TEST(SendTest, TheBrokerGetsWhatTheClientLeaves) {
   FakeProxy proxy;
   proxy.link.AddTopic("orders");

@@ -167,14 +167,9 @@ class Cluster:
     def describe_group(self, name):
         return json.loads(self.cli("group", "describe", name, "--output", "json"))
 
-    def tls_roots(self):
-        """A file with the certificates of all proxies, for clients that verify."""
-        path = os.path.join(self.directory, "roots.pem")
-        with open(path, "w") as roots:
-            for certificate in self._certificates():
-                with open(certificate) as pem:
-                    roots.write(pem.read())
-        return path
+    def tls_proxies(self):
+        """(endpoints, certificate file) of each proxy, for clients that verify."""
+        return [(address, self._certificate(name)) for name, address in self._proxies()]
 
     def _certificate(self, name):
         return os.path.join(self.directory, name + ".pem")
@@ -201,8 +196,8 @@ class UpCluster(Cluster):
     def admin(self):
         return self.processes["up"].addresses["admin"]
 
-    def _certificates(self):
-        return [self._certificate("up")]
+    def _proxies(self):
+        return [("up", self.endpoints())]
 
 
 class FiveCluster(Cluster):
@@ -251,8 +246,8 @@ class FiveCluster(Cluster):
                 return f"127.0.0.1:{self.admin_ports[name]}"
         raise AssertionError("no proxy is running")
 
-    def _certificates(self):
-        return [self._certificate("proxy-1"), self._certificate("proxy-2")]
+    def _proxies(self):
+        return [(name, self.address(name)) for name in ("proxy-1", "proxy-2")]
 
 
 MODES = {"up": UpCluster, "five": FiveCluster}

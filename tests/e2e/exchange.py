@@ -1,5 +1,6 @@
 """One SDK sends, every SDK receives: contents, bodies, TLS, tags, failures, dead letters."""
 
+import itertools
 import os
 
 from checker import check
@@ -49,16 +50,20 @@ class Exchange:
         self.cluster = cluster
         self.language = language
         self.directory = directory
-        self._tls_roots = cluster.tls_roots()
+        self._proxies = itertools.cycle(cluster.tls_proxies())
 
     def cases(self):
         return {"basic": lambda: self.contents("basic", tls=False),
                 "tls": lambda: self.contents("tls", tls=True),
                 "failures": self.failures}
 
-    def _options(self, topic, tls=False):
-        return {"endpoints": self.cluster.endpoints(), "topic": topic, "tls": "off",
-                "roots": self._tls_roots if tls else None}
+    def _options(self, topic, language, tls=False):
+        options = {"endpoints": self.cluster.endpoints(), "topic": topic, "tls": "on" if tls else "off"}
+        if tls and language == "python":
+            # gRPC cannot verify the name of a server that is one of several addresses, so this SDK, the
+            # only one that verifies, gets one proxy at a time.
+            options["endpoints"], options["roots"] = next(self._proxies)
+        return options
 
     def contents(self, case, tls):
         """Simple and push consumers of every language read what this language sends."""
@@ -75,11 +80,12 @@ class Exchange:
                     receivers[name] = tags
                     self.cluster.create_group(f"{topic}-{name}")
                     agents.start(language, kind, name, group=f"{topic}-{name}", wait=5, filter=tags,
-                                 count=count if tags == "*" else count // 2, **self._options(topic, tls))
+                                 count=count if tags == "*" else count // 2, **self._options(topic, language, tls))
             for agent in agents.all:
                 agent.wait_ready()
             sender = agents.start(self.language, "send", "sender", count=count, tag="red,green", keys=KEYS,
-                                  properties=PROPERTIES, sizes=f"100,1,{LARGE}", **self._options(topic, tls))
+                                  properties=PROPERTIES, sizes=f"100,1,{LARGE}",
+                                  **self._options(topic, self.language, tls))
             sender.wait(FINISH_SECONDS)
             sends = {line["uid"]: line for line in sender.of("send")}
             failed = [line["error"] for line in sends.values() if not line["ok"]]
@@ -111,7 +117,7 @@ class Exchange:
             self.cluster.create_group(group, max_attempts=2, backoff="100,200")
         self.cluster.create_group(retried, max_attempts=5, backoff="100,200")
         with Agents(os.path.join(self.directory, "failures")) as agents:
-            options = self._options(topic)
+            options = self._options(topic, self.language)
             consumers = [
                 agents.start(self.language, "push", "push-fails", group=dead["push"], fail="all", **options),
                 agents.start(self.language, "simple", "simple-nacks", group=dead["simple"], wait=5,
@@ -146,7 +152,7 @@ class Exchange:
         self.cluster.create_group(reader_group)
         language = "python" if "python" in available() else self.language
         reader = agents.start(language, "simple", f"letters-{group}", group=reader_group, wait=5,
-                              count=len(sends), **self._options(topic))
+                              count=len(sends), **self._options(topic, language))
         reader.wait(FINISH_SECONDS)
         letters = {line["uid"]: line for line in reader.of("deliver")}
         if letters.keys() != sends.keys():

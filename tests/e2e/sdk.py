@@ -68,7 +68,6 @@ class Agent:
         if language == "java":
             arguments.insert(1, f"-Duser.home={home}")
         if roots:
-            options["tls"] = "on"
             environment["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] = roots
         arguments += [command, "--name", name]
         for key, value in options.items():

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,6 +30,10 @@ class WireTest : public testing::Test {
  protected:
   explicit WireTest(const testing_support::Stack::Options& options = {})
       : stack_(options), client_(Client("client-1")) {}
+  ~WireTest() override {
+    stop_ = true;
+    trickle_.join();
+  }
 
   WireClient Client(const std::string& id) const { return WireClient(stack_.proxy_port(), id); }
 
@@ -62,7 +68,8 @@ class WireTest : public testing::Test {
     return Admin<admin_v1::DescribeGroupResponse>("DescribeGroup", request).clients();
   }
 
-  // Time. Every second the core takes a turn, and every other one the link proves that it lives.
+  // Time passes slowly by itself (a link paces itself by milliseconds), and in big steps here: every second the core
+  // takes a turn, and every other one the link proves that it lives.
   void AdvanceSeconds(int seconds, const std::function<bool()>& enough = nullptr) {
     for (int done = 0; done < seconds && !(enough && enough()); done += 2) {
       const std::uint64_t before = stack_.proxy().link().counters().records_in;
@@ -110,7 +117,7 @@ class WireTest : public testing::Test {
     request.mutable_long_polling_timeout()->set_seconds(5);
     return request;
   }
-  // Something is ready, or the request is refused: time stands still.
+  // Something is ready, or the request is refused.
   Received Receive(const v2::ReceiveMessageRequest& request) { return ReceiveAs(client_, request); }
   static Received ReceiveAs(WireClient& client, const v2::ReceiveMessageRequest& request) {
     return WireClient::Finish(*client.StartReceive(request));
@@ -195,6 +202,10 @@ class WireTest : public testing::Test {
   }
 
   testing_support::Stack stack_;
+  std::atomic<bool> stop_{false};
+  std::thread trickle_{[this] {
+    for (; !stop_; std::this_thread::sleep_for(std::chrono::milliseconds(1))) stack_.Advance(1);
+  }};
   std::unique_ptr<rpc::Channel> admin_ = rpc::MakeChannel(absl::StrCat("127.0.0.1:", stack_.admin_port()));
   WireClient client_;
 };

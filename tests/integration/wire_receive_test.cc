@@ -59,7 +59,7 @@ TEST_F(ReceiveWireTest, C_078_AMessageWakesAWaitingPoll) {
   const auto poll = client_.StartReceive(ReceiveRequest("orders"));
   WaitForPolls(1);
   SendBodies("orders", {"a"});
-  EXPECT_THAT(Bodies(WireClient::Finish(*poll)), ElementsAre("a"));  // time stands still
+  EXPECT_THAT(Bodies(WireClient::Finish(*poll)), ElementsAre("a"));
 }
 
 TEST_F(ReceiveWireTest, C_079_C_080_InvisibleTimesHaveLimitsWithoutAutoRenew) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/bytes.h"
 #include "base/check.h"
+#include "core/event_file.h"
 
 namespace millrace::core::testing {
 namespace {
@@ -34,7 +36,8 @@ void MapImage::DeletePrefix(absl::string_view prefix) {
   while (at != pairs.end() && at->first.compare(0, first.size(), first) == 0) at = pairs.erase(at);
 }
 
-World::World(const Options& options, bool start) : options_(options) {
+World::World(const Options& options, bool start, bool trace) : keep_trace(trace), options_(options) {
+  if (keep_trace) AppendEventFileHeader(event_file);
   // Without one of these the sums are wrong after a restart: that is what their tests look at.
   const Rules& rules = options.rules;
   check = rules.gap_blocks && rules.dirty_blocks && rules.counters_in_record && rules.queue_end;
@@ -58,15 +61,9 @@ void World::Start(bool may_be_lost) {
 
 void World::Turn() {
   events.time_millis = time;
+  if (keep_trace) AppendEventBatch(events, event_file);
   core_->Step(events, actions);
-  if (keep_trace) {
-    trace.append(actions.actions).append(actions.text);
-    trace.append(reinterpret_cast<const char*>(&actions.append.offset), 8);
-    for (const RecordPlan& record : actions.append.records) {
-      trace.push_back(static_cast<char>(record.type));
-      trace.append(reinterpret_cast<const char*>(&record.queue_offset), 8);
-    }
-  }
+  if (keep_trace) AppendTrace(actions, trace);
   if (check) core_->CheckInvariants();
   events.Clear();
   Append();
@@ -76,6 +73,29 @@ void World::Turn() {
     Handle(static_cast<ActionType>(As<std::uint16_t>(at)), at + 8);
     at += 8 + As<std::uint16_t>(at + 2);
   }
+}
+
+void World::AppendTrace(const ActionBatch& actions, std::string& trace) {
+  const AppendPlan& plan = actions.append;
+  base::Put(trace, plan.offset);
+  base::Put(trace, plan.bytes);
+  base::Put(trace, plan.flush_first);
+  base::Put(trace, plan.log_time_millis);
+  base::Put(trace, plan.epoch);
+  for (const RecordPlan& record : plan.records) {
+    base::Put(trace, static_cast<std::uint8_t>(record.type));
+    base::Put(trace, record.queue);
+    base::Put(trace, record.topic_id);
+    base::Put(trace, record.queue_offset);
+    base::Put(trace, record.tag_field);
+    base::Put(trace, record.time_millis);
+    for (const std::uint32_t number : {record.keys.at, record.keys.size, record.head.at, record.head.size,
+                                       record.body.slot, record.body.size}) {
+      base::Put(trace, number);
+    }
+  }
+  trace += actions.actions;
+  trace += actions.text;
 }
 
 void World::Append() {

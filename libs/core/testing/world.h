@@ -85,7 +85,7 @@ struct ReceiveOptions {
 
 class World {
  public:
-  explicit World(const Options& options = {}, bool start = true);
+  explicit World(const Options& options = {}, bool start = true, bool keep_trace = false);
 
   // --- time and turns ---
   std::int64_t time = 1'000'000;
@@ -148,6 +148,8 @@ class World {
   std::string trace;                  // every turn's actions, when `keep_trace`
   std::string event_file;             // every turn's events, when `keep_trace`
   bool keep_trace = false;
+  // Everything that an ActionBatch says, as bytes.
+  static void AppendTrace(const ActionBatch& actions, std::string& trace);
 
   // What a reader says to a message: (filter, body) -> result. Default: everything matches.
   std::function<VerdictResult(const std::string&, const std::string&)> judge;

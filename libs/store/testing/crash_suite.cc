@@ -135,7 +135,10 @@ class Suite {
   }
 
   void FailLastSync(MemoryFileSystem& disk, BrokerLife& broker) {
-    broker.faults().OnSyncFailure([&](const std::string& path) { disk.LoseUnsynced(path); });
+    broker.faults().OnSyncFailure([&](const std::string& opened_as) {
+      // A prepared segment has another name by now.
+      disk.LoseUnsynced(disk.Exists(opened_as) ? opened_as : opened_as.substr(0, opened_as.rfind(".prepared")));
+    });
     broker.faults().FailNth(io::testing::FaultyFileSystem::Operation::kSync, 1,
                             absl::UnavailableError("Input/output error"));
     broker.Append({Payload()});
