@@ -64,7 +64,8 @@ class FlushWaiter final : public store::LogListener {
 
 class Log {
  public:
-  Log(io::FileSystem& fs, const std::string& directory) : body_(std::make_shared<const std::string>(kRecordBytes, 'b')) {
+  Log(io::FileSystem& fs, const std::string& directory)
+      : body_(std::make_shared<const std::string>(kRecordBytes, 'b')) {
     store::CommitLog::Recovery recovery;
     auto log = store::CommitLog::Open(fs, clock_, directory, 1, {.segment_bytes = kSegmentBytes}, {}, waiter_, recovery,
                                       [](const store::LogBatch&) { return absl::OkStatus(); });

@@ -245,7 +245,7 @@ void Core::Impl::AnswerOk(const ReplyTo& reply, absl::string_view payload) {
 
 std::int64_t Core::Impl::NextWakeMillis() const {
   if (!started_) return now_;
-  if (!deferred_.empty() || !late_progress_.empty()) return now_;
+  if (!deferred_.empty() || !to_record_.empty() || !late_progress_.empty()) return now_;
   std::int64_t next = wheel_.Next();
   if (timed_out_ < waits_.size()) next = std::min(next, waits_.at(timed_out_).deadline);
   if (!sealed_ && !log_failed_ && flushed_end_ >= log_end_) {

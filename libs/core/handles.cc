@@ -97,6 +97,9 @@ void Core::Impl::OnAck(const Ack& event, const EventBatch& batch) {
 }
 
 void Core::Impl::OnChangeInvisible(const ChangeInvisible& event, const EventBatch& batch) {
+  if (log_failed_) {
+    return AnswerError(event.reply, code::kInternalServerError, "the commit log has failed; restart the broker");
+  }
   const Judged judged = JudgeHandle(event.handle, Text(batch, event.topic), Text(batch, event.group));
   if (judged.state == HandleState::kPassed) return AnswerPassed(event.reply);
   Entry* entry = judged.entry;

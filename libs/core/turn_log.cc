@@ -17,6 +17,7 @@ RecordPlan& Core::Impl::AddRecord(store::RecordType type, absl::string_view head
 }
 
 void Core::Impl::EndTurn() {
+  ReadNextLetters();
   ServeReceivers();
   WriteLetters();
   WriteProgress();
@@ -24,7 +25,6 @@ void Core::Impl::EndTurn() {
   LayOutBatch();
   ConfirmTurns(turn_);
   ServeReceivers();
-  ReadNextLetters();
   TimeOutWaits();
 }
 
@@ -37,6 +37,7 @@ void Core::Impl::Seal() {
 // A batch never spans segments: what does not fit the rest of one starts the next.
 void Core::Impl::LayOutBatch() {
   AppendPlan& plan = out_->append;
+  if (log_failed_) plan.records.clear();
   if (!plan.records.empty()) {
     const std::uint64_t bytes = store::kBatchHeaderBytes + planned_bytes_;
     MR_CHECK(bytes <= options_.segment_bytes);
@@ -62,13 +63,13 @@ void Core::Impl::WaitForTurn(Wait wait) {
 }
 
 void Core::Impl::OnConfirmed(std::uint64_t end) {
-  if (log_failed_) return;
   confirmed_end_ = std::max(confirmed_end_, std::min(end, log_end_));
   ConfirmTurns(turn_ - 1);  // this turn's own batch is not laid out yet
 }
 
 // A turn is confirmed when its batch is; one without a batch when everything before it is.
 void Core::Impl::ConfirmTurns(std::uint64_t complete) {
+  if (log_failed_) return;
   while (!turn_ends_.empty() && turn_ends_.front().log_end <= confirmed_end_) turn_ends_.pop();
   confirmed_turn_ = turn_ends_.empty() ? complete : turn_ends_.front().turn - 1;
   Confirm();

@@ -50,7 +50,9 @@ AppendBatch ExampleBatch() {
 // 16 bytes a line, for the message of a failing test.
 std::string Hex(const std::string& bytes) {
   std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 16) absl::StrAppend(&text, absl::BytesToHexString(bytes.substr(i, 16)), "\n");
+  for (std::size_t i = 0; i < bytes.size(); i += 16) {
+    absl::StrAppend(&text, absl::BytesToHexString(bytes.substr(i, 16)), "\n");
+  }
   return text;
 }
 

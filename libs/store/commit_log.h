@@ -146,9 +146,10 @@ class CommitLog {
   // Everything that was appended is written and flushed, or the log has failed. For tests and a clean stop.
   virtual absl::Status Drain() = 0;
 
-  // Reads and verifies the record of `bytes` bytes at `offset` into `buffer`.
+  // Reads and verifies the record of `bytes` bytes at `offset` into `buffer`; the record's views point into it.
   // Errors: kNotFound  retention took it;  kDataLoss  it does not validate
-  virtual absl::StatusOr<LogRecord> ReadRecord(std::uint64_t offset, std::uint32_t bytes, std::string& buffer) const = 0;
+  virtual absl::StatusOr<LogRecord> ReadRecord(std::uint64_t offset, std::uint32_t bytes,
+                                               std::string& buffer) const = 0;
 
   // Batches of [from, to) in order, verified, without the header chain check when from.previous_checksum is unknown (0
   // with offset > 0). Stops at the first error of `each`.

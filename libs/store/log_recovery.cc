@@ -41,12 +41,13 @@ class Recoverer {
   absl::Status CheckStart() const {
     if (segments_.empty()) {
       if (durable_end_ == 0) return absl::OkStatus();
-      return absl::DataLossError(absl::StrCat("commit log ", segments_.directory(), ": it is empty and the log was durable up to ",
-                                              durable_end_, "; nothing was changed; restore its segments"));
+      return absl::DataLossError(absl::StrCat("commit log ", segments_.directory(),
+                                              ": it is empty and the log was durable up to ", durable_end_,
+                                              "; nothing was changed; restore its segments"));
     }
     if (from_.offset < segments_.first()) {
-      return absl::DataLossError(absl::StrCat("commit log ", segments_.directory(), ": it begins at ", segments_.first(),
-                                              ", behind the state image's position ", from_.offset,
+      return absl::DataLossError(absl::StrCat("commit log ", segments_.directory(), ": it begins at ",
+                                              segments_.first(), ", behind the state image's position ", from_.offset,
                                               "; nothing was changed; restore the older segments or a newer image"));
     }
     MR_ASSIGN_OR_RETURN(const SegmentSet::Ref segment, segments_.Find(from_.offset));
@@ -122,10 +123,10 @@ class Recoverer {
   }
 
   absl::Status Damage() const {
-    return Located(absl::DataLossError(absl::StrCat(
-                       why_, ", and the log was durable up to ", durable_end_,
-                       ": this is damage, not a torn tail; nothing was changed; restore the file from a replica or a backup")),
-                   end_.offset);
+    const std::string text = absl::StrCat(why_, ", and the log was durable up to ", durable_end_,
+                                          ": this is damage, not a torn tail; nothing was changed; restore the file "
+                                          "from a replica or a backup");
+    return Located(absl::DataLossError(text), end_.offset);
   }
 
   // Truncates at X and removes what lies behind, before anything new is written.

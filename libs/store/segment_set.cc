@@ -87,7 +87,8 @@ absl::StatusOr<SegmentSet::Ref> SegmentSet::Find(std::uint64_t offset) const {
   base::MutexLock lock(mu_);
   auto it = segments_.upper_bound(offset);
   if (it == segments_.begin()) {
-    return absl::NotFoundError(absl::StrCat("commit log ", directory_, ": offset ", offset, " is not in it; it begins at ",
+    return absl::NotFoundError(absl::StrCat("commit log ", directory_, ": offset ", offset,
+                                            " is not in it; it begins at ",
                                             segments_.empty() ? 0 : segments_.begin()->first));
   }
   return RefTo(std::prev(it));

@@ -59,7 +59,8 @@ absl::Status ParseFields(const std::string& path, absl::string_view head, absl::
   if (rest.substr(0, first_line.size()) != first_line) {
     const absl::string_view line = rest.substr(0, std::min(rest.find('\n'), rest.size()));
     if (line.substr(0, kind_end) == head.substr(0, kind_end)) {
-      return absl::FailedPreconditionError(absl::StrCat(path, ": it begins with '", line, "' and this release reads '", head,
+      return absl::FailedPreconditionError(absl::StrCat(path, ": it begins with '", line,
+                                                        "' and this release reads '", head,
                                                         "': start the release that wrote it, or a newer one"));
     }
     return absl::DataLossError(absl::StrCat(path, ": it must begin with '", head, "'; restore the file from a backup"));
@@ -121,12 +122,13 @@ bool HasFiles(io::FileSystem& fs, const std::string& directory) {
 
 absl::StatusOr<Identity> MakeIdentity(io::FileSystem& fs, const std::string& directory, const Identity& expected) {
   if (HasFiles(fs, Path(directory, "commitlog"))) {
-    return absl::DataLossError(absl::StrCat(
-        Path(directory, "identity"), ": it is missing and there is a commit log, whose checksums need the store id in it; "
-        "restore the file from a backup or from a replica of the same broker set"));
+    return absl::DataLossError(absl::StrCat(Path(directory, "identity"),
+                                            ": it is missing and there is a commit log, whose checksums need the store "
+                                            "id in it; restore the file from a backup or from a replica of the set"));
   }
   if (!IsOneLine(expected.cluster) || !IsOneLine(expected.broker_set)) {
-    return absl::InvalidArgumentError("names of cluster and broker set must be one line, not empty, without control characters");
+    return absl::InvalidArgumentError(
+        "names of cluster and broker set must be one line, not empty, without control characters");
   }
   Identity identity = expected;
   if (identity.store_id.empty()) identity.store_id = base::RandomBytes(kStoreIdBytes);

@@ -97,6 +97,7 @@ void TelemetryStream::Start() {
 }
 
 void TelemetryStream::OnMessage(const std::string& bytes) {
+  if (context_.CheckClientId()) return;  // refused at the start; this came before the client knew
   v2::TelemetryCommand command;
   if (!command.ParseFromString(bytes)) {
     return RefuseSettings({model::ErrorCode::kBadRequest,

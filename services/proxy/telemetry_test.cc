@@ -56,6 +56,8 @@ TEST_F(TelemetryTest, WithoutAClientIdTheStreamSaysSoAndEndsWell) {
   handler_ = proxy_.service.OnStream(call_);
   EXPECT_EQ(Heard(0).status().code(), v2::CLIENT_ID_REQUIRED);
   EXPECT_EQ(call_->finished, absl::OkStatus());
+  Say(ConsumerSettings({}));
+  EXPECT_THAT(proxy_.link.liveness, IsEmpty());
 }
 
 TEST_F(TelemetryTest, EverySettingsCommandIsAnsweredFromTheGroup) {

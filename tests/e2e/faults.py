@@ -107,7 +107,10 @@ def relay(directory, _seed):
             time.sleep(2)
             link.heal()
             load.wait_progress(name)
-        load.finish()
+        # A swallowed answer leaves its messages with a push consumer that never saw them and lives on:
+        # they come back when the group's limit of renewal is reached. So this group is not waited for.
+        load.finish(drained=("simple",))
+        load.report_lacking("push")
         cluster.check_alive()
 
 

@@ -1,5 +1,7 @@
 """Tests of the harness itself: the relay, and the starting and killing of processes."""
 
+import contextlib
+import io
 import os
 import socket
 import stat
@@ -9,6 +11,7 @@ import threading
 import unittest
 
 import cluster
+import run
 from relay import TO_CLIENT, TO_TARGET, Relay
 
 # A server of the tests: answers every line with "echo: line"; SIGTERM ends it with 0.
@@ -166,6 +169,37 @@ class ProcessTest(unittest.TestCase):
         process, _ = self.process("--broken")
         with self.assertRaisesRegex(AssertionError, "exited with 6(.|\n)*cannot open data"):
             process.wait_ready()
+
+
+class RunnerTest(unittest.TestCase):
+    def outcome_of(self, failures):
+        """Runs a case that fails that many times first: (passed, runs, output)."""
+        runs = []
+
+        def case(attempt):
+            runs.append(attempt)
+            if attempt <= failures:
+                raise AssertionError("lost a message")
+
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            passed = run.run_case("a case", case, repeats=1)
+        return passed, len(runs), out.getvalue()
+
+    def test_case_that_passes_runs_once_and_is_not_flaky(self):
+        passed, runs, output = self.outcome_of(failures=0)
+        self.assertEqual((passed, runs), (True, 1))
+        self.assertNotIn("flaky", output)
+
+    def test_case_that_passes_at_the_second_run_is_named_flaky(self):
+        passed, runs, output = self.outcome_of(failures=1)
+        self.assertEqual((passed, runs), (True, 2))
+        self.assertIn("lost a message", output)
+        self.assertIn("flaky: a case\n", output)
+
+    def test_case_that_fails_twice_has_failed(self):
+        passed, runs, output = self.outcome_of(failures=2)
+        self.assertEqual((passed, runs), (False, 2))
+        self.assertNotIn("flaky", output)
 
 
 if __name__ == "__main__":

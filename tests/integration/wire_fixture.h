@@ -38,7 +38,7 @@ class WireTest : public testing::Test {
   WireClient Client(const std::string& id) const { return WireClient(stack_.proxy_port(), id); }
 
   // Administration.
-  template <typename Response, typename Request>
+  template <typename Response, typename Request = admin_v1::ListGroupsRequest>
   Response Admin(absl::string_view method, const Request& request) {
     const auto bytes = admin_->CallAndWait(absl::StrCat("/millrace.admin.v1.Admin/", method), {},
                                            request.SerializeAsString(), 20'000);
@@ -68,18 +68,21 @@ class WireTest : public testing::Test {
     return Admin<admin_v1::DescribeGroupResponse>("DescribeGroup", request).clients();
   }
 
-  // Time passes slowly by itself (a link paces itself by milliseconds), and in big steps here: every second the core
-  // takes a turn, and every other one the link proves that it lives.
+  // Time passes slowly by itself, as real time does, and in bigger steps here: each of them lets the core take turns,
+  // and after every other second the link, whose thread goes by real time, has shown that it lives.
   void AdvanceSeconds(int seconds, const std::function<bool()>& enough = nullptr) {
-    for (int done = 0; done < seconds && !(enough && enough()); done += 2) {
-      const std::uint64_t before = stack_.proxy().link().counters().records_in;
-      for (int turn = 0; turn < 2; ++turn) {
-        stack_.Advance(1'000);
-        Admin<admin_v1::ListGroupsResponse>("ListGroups", admin_v1::ListGroupsRequest());
-      }
-      constexpr std::uint64_t kAnswersAndPongs = 4;
-      while (stack_.proxy().link().counters().records_in < before + kAnswersAndPongs) std::this_thread::yield();
+    constexpr int kStepMillis = 500;
+    constexpr int kStepsPerTick = 4;
+    for (int step = 1; step <= seconds * 1'000 / kStepMillis && !(enough && enough()); ++step) {
+      stack_.Advance(kStepMillis);
+      for (int turn = 0; turn < 3; ++turn) Admin<admin_v1::ListGroupsResponse>("ListGroups", {});
+      if (++steps_ % kStepsPerTick == 0) WaitForLinkTick();
     }
+  }
+  void WaitForLinkTick() {
+    constexpr std::int64_t kLinkTickMillis = 100;
+    const std::int64_t until = trickled_ + kLinkTickMillis + 10;
+    while (trickled_ < until) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   // Sending.
@@ -130,7 +133,7 @@ class WireTest : public testing::Test {
     const std::int64_t until = stack_.clock().MonotonicMillis() + seconds * 1'000;
     while (true) {
       const auto stream = client.StartReceive(request);
-      while (!stream->heard().ended()) AdvanceSeconds(2, [&] { return stream->heard().ended(); });
+      while (!stream->heard().ended()) AdvanceSeconds(1, [&] { return stream->heard().ended(); });
       Received received = WireClient::Finish(*stream);
       if (!received.messages.empty() || stack_.clock().MonotonicMillis() >= until) return received;
     }
@@ -202,9 +205,14 @@ class WireTest : public testing::Test {
   }
 
   testing_support::Stack stack_;
+  int steps_ = 0;
   std::atomic<bool> stop_{false};
+  std::atomic<std::int64_t> trickled_{0};  // milliseconds
   std::thread trickle_{[this] {
-    for (; !stop_; std::this_thread::sleep_for(std::chrono::milliseconds(1))) stack_.Advance(1);
+    for (; !stop_; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+      stack_.Advance(1);
+      ++trickled_;
+    }
   }};
   std::unique_ptr<rpc::Channel> admin_ = rpc::MakeChannel(absl::StrCat("127.0.0.1:", stack_.admin_port()));
   WireClient client_;

@@ -75,7 +75,8 @@ TEST_F(MemoryFileSystemTest, ATornCutKeepsAPrefixOfTheLastWriteOnly) {
     seen.insert(*ReadFile(*copy, "d/f"));
   }
   const std::string z(4, '\0');
-  EXPECT_EQ(seen, (std::set<std::string>{"0000" + z, "0000a" + z.substr(1), "0000ab" + z.substr(2), "0000abc" + z.substr(3)}));
+  EXPECT_EQ(seen, (std::set<std::string>{"0000" + z, "0000a" + z.substr(1), "0000ab" + z.substr(2),
+                                         "0000abc" + z.substr(3)}));
 }
 
 TEST_F(MemoryFileSystemTest, AfterAFailedSyncPagesAreReadButNeverReachTheDisk) {

@@ -199,7 +199,7 @@ class Suite {
     });
   }
 
-  // A byte of a batch that a later header calls durable is flipped: that is damage, it is reported, and nothing changes.
+  // A byte of a batch that a later header calls durable is flipped: that is damage, it is reported and nothing changes.
   void DamageEverywhere(const MemoryFileSystem& disk, const Recorded& life) {
     const std::uint64_t from = ImageOffset(*disk.Clone());
     // Conservative: what was acknowledged before the last sync that was acknowledged, too.
@@ -215,8 +215,10 @@ class Suite {
       const std::uint64_t at = batch.offset + Below(batch.end - batch.offset);
       damaged->Damage(SegmentOf(*damaged, at).path, at - SegmentOf(*damaged, at).first);
       const auto log_before = LogFiles(*damaged);
-      const std::string violation = BrokerLife(*damaged, {.line = life.line}, {.rules = options_.rules, .only_start = true}).violation();
-      const std::string where = absl::StrCat("seed ", options_.seed, ", byte ", at, " flipped, durable up to ", recorded);
+      const BrokerLife start(*damaged, {.line = life.line}, {.rules = options_.rules, .only_start = true});
+      const std::string& violation = start.violation();
+      const std::string where =
+          absl::StrCat("seed ", options_.seed, ", byte ", at, " flipped, durable up to ", recorded);
       if (violation.find("damage") == std::string::npos) {
         Report(absl::StrCat("damage is not reported as such (", violation, ")"), where);
       } else if (LogFiles(*damaged) != log_before) {
