@@ -48,7 +48,8 @@ T As(const char* at) {
 class Shell {
  public:
   Shell() : core_(Options{}) {
-    for (std::string* text : {&events_.events, &events_.text, &next_.events, &next_.text, &actions_.actions, &actions_.text}) {
+    for (std::string* text :
+         {&events_.events, &events_.text, &next_.events, &next_.text, &actions_.actions, &actions_.text}) {
       text->reserve(4 << 20);
     }
     actions_.append.records.reserve(100'000);
@@ -72,7 +73,9 @@ class Shell {
     }
     const char* at = actions_.actions.data();
     const char* end = at + actions_.actions.size();
-    for (; at < end; at += 8 + As<std::uint16_t>(at + 2)) Handle(static_cast<ActionType>(As<std::uint16_t>(at)), at + 8);
+    for (; at < end; at += 8 + As<std::uint16_t>(at + 2)) {
+      Handle(static_cast<ActionType>(As<std::uint16_t>(at)), at + 8);
+    }
     std::swap(events_, next_);
   }
 
@@ -126,7 +129,8 @@ class Shell {
       next_.Add(EventType::kAnswerEnded, AnswerEnded{deliver.answer, 1, 0});
       for (std::uint32_t i = 0; i < deliver.entries.size; i += sizeof(DeliverEntry)) {
         const auto entry = As<DeliverEntry>(actions_.text.data() + deliver.entries.at + i);
-        next_.Add(EventType::kAck, Ack{ReplyTo{++correlation_, 1, 0}, NextText("topic"), NextText("group"), entry.handle});
+        next_.Add(EventType::kAck,
+                  Ack{ReplyTo{++correlation_, 1, 0}, NextText("topic"), NextText("group"), entry.handle});
         ++delivered;
       }
     } else if (type == ActionType::kReply) {

@@ -63,7 +63,9 @@ void Core::Impl::RememberAnswer(const Receiver& receiver, const Answer& answer) 
   last.attempt_id = receiver.attempt_id;
   last.queue = receiver.queue;
   last.items.clear();
-  for (const Entry* entry : answer.entries) last.items.push_back({entry->cursor->queue, entry->delivery, entry->offset});
+  for (const Entry* entry : answer.entries) {
+    last.items.push_back({entry->cursor->queue, entry->delivery, entry->offset});
+  }
 }
 
 void Core::Impl::ArmAnswer(Answer& answer) {

@@ -46,8 +46,8 @@ void Core::Impl::OnBodyRead(const BodyRead& event) {
   } else if (has_body) {
     PlanLetter(*letter, event);
   } else {
-    Pass(*letter->entry,
-         event.result == VerdictResult::kUnreadable ? &PassedCounters::skipped : &PassedCounters::expired, kBlockForced);
+    const bool unreadable = event.result == VerdictResult::kUnreadable;
+    Pass(*letter->entry, unreadable ? &PassedCounters::skipped : &PassedCounters::expired, kBlockForced);
   }
   --letters_reading_;
   EndLetter(*letter);

@@ -79,7 +79,8 @@ void Play(World& world, std::uint32_t seed) {
         world.Send("T", {"a", "b", "c"});
         break;
       case 1:
-        world.Receive("c" + std::to_string(random() % 3), "G", "T", ReceiveOptions{.wait = 3'000, .renew = random() % 2 == 0});
+        world.Receive("c" + std::to_string(random() % 3), "G", "T",
+                      ReceiveOptions{.wait = 3'000, .renew = random() % 2 == 0});
         world.Settle();
         break;
       case 2:

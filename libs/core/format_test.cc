@@ -113,7 +113,8 @@ TEST(Format, Topic) {
 }
 
 TEST(Format, Group) {
-  EXPECT_EQ(Hex(GroupBytes()), "01" "04" "0a" "0762696c6c696e67" "00" "11" "02" "e807" "8827" "00" "00" "00" "00000000" "e807");
+  EXPECT_EQ(Hex(GroupBytes()), "01" "04" "0a" "0762696c6c696e67" "00" "11" "02" "e807" "8827"
+                               "00" "00" "00" "00000000" "e807");
   EXPECT_EQ(DecodeGroup(GroupBytes() + "later fields")->backoff_millis[1], 5'000);
   for (std::size_t cut = 0; cut < GroupBytes().size(); ++cut) EXPECT_FALSE(DecodeGroup(GroupBytes().substr(0, cut)));
 }

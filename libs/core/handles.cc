@@ -7,6 +7,7 @@ namespace millrace::core {
 namespace {
 
 constexpr std::int64_t kGapMax = 65'536;  // entries that one acknowledgement above `next` may open
+constexpr absl::string_view kEnded = "its lease has ended";
 
 }  // namespace
 
@@ -38,7 +39,7 @@ Core::Impl::Judged Core::Impl::JudgeHandle(const core::Handle& handle, absl::str
   }
   if (handle.queue >= topic->queues.size()) return refuse("the handle's queue does not exist");
   const Queue& queue = topic->queues[handle.queue];
-  if (!EpochAllows(handle, queue)) return refuse("the message was lost with the end of the log; it is delivered again if it was sent again");
+  if (!EpochAllows(handle, queue)) return refuse("the message was lost with the end of the log");
   if (handle.queue_offset < 0 || handle.queue_offset >= queue.visible) return refuse("the message does not exist");
   Cursor& cursor = *Subscribe(*group, *topic)->cursors[handle.queue];
   Entry* entry = FindEntry(cursor, handle.queue_offset);
@@ -51,12 +52,13 @@ Core::Impl::Judged Core::Impl::JudgeHandle(const core::Handle& handle, absl::str
   const Judged open{HandleState::kOpen, &cursor, entry, {}};
   const bool in_flight = entry->state == EntryState::kOffered || entry->state == EntryState::kHeld;
   if (in_flight || entry->nacked || entry->dying) {
-    const bool same = handle.delivery == entry->delivery && (handle.start == entry->start || !options_.rules.start_number);
-    return same ? open : refuse("the message has been delivered again since");
+    const bool same_start = handle.start == entry->start || !options_.rules.start_number;
+    if (handle.delivery != entry->delivery || !same_start) return refuse("the message has been delivered again since");
+    return open;
   }
-  if (options_.rules.start_number && (entry->seen || !earlier_start)) return refuse("its lease has ended");
-  if (!options_.rules.start_number && entry->seen) return refuse("its lease has ended");
-  return handle.delivery > entry->delivery ? open : refuse("its lease has ended");
+  if (options_.rules.start_number && (entry->seen || !earlier_start)) return refuse(kEnded);
+  if (!options_.rules.start_number && entry->seen) return refuse(kEnded);
+  return handle.delivery > entry->delivery ? open : refuse(kEnded);
 }
 
 // An acknowledgement above `next`, of a delivery before a crash: everything between becomes ready.
@@ -83,8 +85,11 @@ void Core::Impl::OnAck(const Ack& event, const EventBatch& batch) {
     return AnswerError(event.reply, code::kInternalServerError, "the commit log has failed; restart the broker");
   }
   const Judged judged = JudgeHandle(event.handle, Text(batch, event.topic), Text(batch, event.group));
-  if (judged.state == HandleState::kRefused || (judged.entry != nullptr && judged.entry->dying)) {
-    return AnswerError(event.reply, code::kInvalidReceiptHandle, judged.why.empty() ? "its lease has ended" : judged.why);
+  if (judged.state == HandleState::kRefused) {
+    return AnswerError(event.reply, code::kInvalidReceiptHandle, judged.why);
+  }
+  if (judged.entry != nullptr && judged.entry->dying) {
+    return AnswerError(event.reply, code::kInvalidReceiptHandle, "the message is becoming a dead letter");
   }
   if (judged.state == HandleState::kPassed) return AnswerPassed(event.reply);
   Entry* entry = judged.entry != nullptr ? judged.entry : OpenGap(*judged.cursor, event.handle.queue_offset);
@@ -106,7 +111,7 @@ void Core::Impl::OnChangeInvisible(const ChangeInvisible& event, const EventBatc
   const bool leased = entry != nullptr && (entry->state == EntryState::kOffered ||
                                            entry->state == EntryState::kHeld || entry->nacked);
   if (judged.state != HandleState::kOpen || !leased) {
-    return AnswerError(event.reply, code::kInvalidReceiptHandle, judged.why.empty() ? "its lease has ended" : judged.why);
+    return AnswerError(event.reply, code::kInvalidReceiptHandle, judged.why.empty() ? kEnded : judged.why);
   }
   AnswerOk(event.reply, absl::string_view(reinterpret_cast<const char*>(&event.handle), sizeof event.handle));
   Client* client = FindClient(entry->client);
@@ -144,6 +149,7 @@ void Core::Impl::OnForwardDeadLetter(const ForwardDeadLetter& event, const Event
     entry->start = event.handle.start;
     Detach(*entry);
     entry->written = entry->nacked = entry->renewed = false;
+    Change(*entry->cursor, entry->offset, kBlockChanged);
     letter = BeginDeadLetter(*entry);
   }
   letter->replies.push_back(event.reply);

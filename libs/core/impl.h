@@ -45,7 +45,15 @@ class Core::Impl {
 
  private:
   // One answer, or one thing to tell, that waits for a turn.
-  enum class WaitKind : std::uint8_t { kSend, kReply, kTopicReply, kGroupReply, kTopicChanged, kTopicDeleted, kGroupUsable };
+  enum class WaitKind : std::uint8_t {
+    kSend,
+    kReply,
+    kTopicReply,
+    kGroupReply,
+    kTopicChanged,
+    kTopicDeleted,
+    kGroupUsable,
+  };
   struct Wait {
     std::uint64_t turn = 0;
     std::int64_t deadline = kNever;

@@ -102,7 +102,8 @@ void Core::Impl::GiveBack(Entry& entry) {
   entry.alone = entry.returns >= 2;
   ++sums_.returned;
   const std::uint32_t doublings = std::min(entry.returns - 1, 16u);
-  EndLease(entry, counted, std::min(options_.return_millis << doublings, std::max(kReturnDelayMax, options_.return_millis)));
+  const std::int64_t longest = std::max(kReturnDelayMax, options_.return_millis);
+  EndLease(entry, counted, std::min(options_.return_millis << doublings, longest));
 }
 
 void Core::Impl::MakeReady(Entry& entry) {

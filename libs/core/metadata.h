@@ -12,7 +12,15 @@
 namespace millrace::core {
 
 // Values as in the v2 enum MessageType; kMixed is ours.
-enum class TopicType : std::uint8_t { kNormal = 1, kFifo = 2, kDelay = 3, kTransaction = 4, kLite = 5, kPriority = 6, kMixed = 7 };
+enum class TopicType : std::uint8_t {
+  kNormal = 1,
+  kFifo = 2,
+  kDelay = 3,
+  kTransaction = 4,
+  kLite = 5,
+  kPriority = 6,
+  kMixed = 7,
+};
 
 // Values as in the v2 enum Permission.
 enum class Access : std::uint8_t { kNone = 1, kRead = 2, kWrite = 3, kReadWrite = 4 };

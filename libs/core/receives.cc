@@ -28,7 +28,8 @@ void Core::Impl::OnReceive(const Receive& event, const EventBatch& batch) {
   }
   if (group == nullptr) group = CreateGroup(group_name);
   if (group->config.fifo) {
-    return done(code::kNotImplemented, absl::StrCat("group ", group_name, " is ordered; delivery in order is not built yet"));
+    return done(code::kNotImplemented,
+                absl::StrCat("group ", group_name, " is ordered; delivery in order is not built yet"));
   }
   if (topic != nullptr && topic->config.access != Access::kRead && topic->config.access != Access::kReadWrite) {
     return done(code::kForbidden, absl::StrCat("topic ", topic_name, " may not be read; change its access"));
@@ -38,7 +39,8 @@ void Core::Impl::OnReceive(const Receive& event, const EventBatch& batch) {
                                                 topic->queues.size(), " queues"));
   }
   if (receiver_of_.contains({event.reply.link, event.reply.correlation})) {
-    return done(code::kBadRequest, absl::StrCat("correlation ", event.reply.correlation, " waits already on this link"));
+    return done(code::kBadRequest,
+                absl::StrCat("correlation ", event.reply.correlation, " waits already on this link"));
   }
   Receiver& receiver = *AddReceiver(event, batch);
   receiver.group = group;

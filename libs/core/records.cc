@@ -200,7 +200,9 @@ void PutBig(std::string& out, T value) {
 template <typename T>
 T ReadBig(absl::string_view text, std::size_t at) {
   T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) value = static_cast<T>(value << 8 | static_cast<std::uint8_t>(text[at + i]));
+  for (std::size_t i = 0; i < sizeof(T); ++i) {
+    value = static_cast<T>(value << 8 | static_cast<std::uint8_t>(text[at + i]));
+  }
   return value;
 }
 

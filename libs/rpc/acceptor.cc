@@ -95,14 +95,15 @@ int LocalPort(int fd) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Start(const Options& options, HandOver hand_over) {
+absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Start(const Options& options, HandOver hand_over, Ended ended) {
   MR_ASSIGN_OR_RETURN(const int listener, Listen(options.address));
-  return std::unique_ptr<Acceptor>(new Acceptor(options, std::move(hand_over), listener, LocalPort(listener)));
+  return std::unique_ptr<Acceptor>(new Acceptor(options, std::move(hand_over), std::move(ended), listener, LocalPort(listener)));
 }
 
-Acceptor::Acceptor(const Options& options, HandOver hand_over, int listener, int port)
+Acceptor::Acceptor(const Options& options, HandOver hand_over, Ended ended, int listener, int port)
     : options_(options),
       hand_over_(std::move(hand_over)),
+      ended_(std::move(ended)),
       port_(port),
       listener_(listener),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
@@ -142,6 +143,7 @@ void Acceptor::OnEvent(int fd) {
   if (copies_.erase(fd) > 0) {
     close(fd);
     full_reported_ = false;
+    ended_();
   }
 }
 

@@ -21,13 +21,15 @@ namespace millrace::rpc {
 //           two descriptors.
 // Limits.   At `connections_max` further ones are closed at once; so is one that says nothing for
 //           `first_byte_timeout_millis`.
-// Threads.  One of its own, which also runs `hand_over`. Destruction closes the listening socket and the connections
+// Threads.  One of its own, which also runs `hand_over` and `ended`. Destruction closes the listening socket and the connections
 //           that have not been handed over, and waits for the thread.
 class Acceptor {
  public:
   enum class Protocol { kPlaintext, kTls };
   // Takes the descriptor: non-blocking, close-on-exec, TCP_NODELAY set.
   using HandOver = std::function<void(int fd, Protocol protocol)>;
+  // A connection that was handed over has ended.
+  using Ended = std::function<void()>;
   struct Options {
     std::string address;
     int connections_max;
@@ -35,7 +37,7 @@ class Acceptor {
   };
 
   // Listens when it returns. Errors as StartServer().
-  static absl::StatusOr<std::unique_ptr<Acceptor>> Start(const Options& options, HandOver hand_over);
+  static absl::StatusOr<std::unique_ptr<Acceptor>> Start(const Options& options, HandOver hand_over, Ended ended);
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -48,7 +50,7 @@ class Acceptor {
     std::int64_t deadline_millis;
   };
 
-  Acceptor(const Options& options, HandOver hand_over, int listener, int port);
+  Acceptor(const Options& options, HandOver hand_over, Ended ended, int listener, int port);
 
   void Run();
   void OnEvent(int fd);
@@ -64,6 +66,7 @@ class Acceptor {
 
   const Options options_;
   const HandOver hand_over_;
+  const Ended ended_;
   const int port_;
   const int listener_;
   const int epoll_;

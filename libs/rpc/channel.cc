@@ -1,12 +1,12 @@
 #include <chrono>
 #include <optional>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
 #include "base/mutex.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
+#include "rpc/event_loop.h"
 #include "rpc/grpc_bytes.h"
 #include "rpc/send_queue.h"
 #include "rpc/server.h"
@@ -27,13 +27,14 @@ class ClientCall;
 
 // What the calls of one channel share with it.
 struct Shared {
-  grpc::CompletionQueue completions;
+  explicit Shared(std::shared_ptr<EventLoop> used) : loop(std::move(used)) {}
+  const std::shared_ptr<EventLoop> loop;
   base::Mutex mu;
   base::CondVar changed;
   std::unordered_map<ClientCall*, std::shared_ptr<ClientCall>> calls ABSL_GUARDED_BY(mu);  // in flight
 };
 
-// One call, kept alive by Shared::calls until its handler has seen the end. Completions come on the channel's thread.
+// One call, kept alive by Shared::calls until its handler has seen the end. Completions come on the loop's thread.
 class ClientCall {
  public:
   ClientCall(Shared& shared, std::shared_ptr<ClientStreamHandler> handler)
@@ -45,16 +46,7 @@ class ClientCall {
   void WritesDone();
   void Cancel();
 
-  static void OnCompletion(void* tag, bool ok) {
-    const Tag& event = *static_cast<Tag*>(tag);
-    (event.call->*event.on_completion)(ok);
-  }
-
  private:
-  struct Tag {
-    ClientCall* call;
-    void (ClientCall::*on_completion)(bool ok);
-  };
   struct Io {
     grpc::ClientContext context;
     std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream;
@@ -72,10 +64,10 @@ class ClientCall {
 
   Shared& shared_;  // valid until the end
   std::shared_ptr<ClientStreamHandler> handler_;  // null after the end
-  Tag started_tag_{this, &ClientCall::OnStarted};
-  Tag read_tag_{this, &ClientCall::OnRead};
-  Tag sent_tag_{this, &ClientCall::OnSent};
-  Tag finished_tag_{this, &ClientCall::OnFinished};
+  Tag started_tag_ = TagOf<&ClientCall::OnStarted>(this);
+  Tag read_tag_ = TagOf<&ClientCall::OnRead>(this);
+  Tag sent_tag_ = TagOf<&ClientCall::OnSent>(this);
+  Tag finished_tag_ = TagOf<&ClientCall::OnFinished>(this);
 
   base::Mutex mu_;
   std::unique_ptr<Io> io_ ABSL_GUARDED_BY(mu_);  // null after the end
@@ -94,7 +86,7 @@ void ClientCall::Start(grpc::Channel& channel, absl::string_view method, HeaderL
   }
   // The stub only borrows the channel, which outlives its calls.
   grpc::GenericStub stub(std::shared_ptr<grpc::Channel>(std::shared_ptr<void>(), &channel));
-  io_->stream = stub.PrepareCall(&io_->context, std::string(method), &shared_.completions);
+  io_->stream = stub.PrepareCall(&io_->context, std::string(method), shared_.loop->queue().get());
   io_->stream->StartCall(&started_tag_);
 }
 
@@ -189,6 +181,7 @@ void ClientCall::EndIfIdle() {
   decltype(shared_.calls)::node_type self;  // destroyed after the lock is released
   base::MutexLock lock(shared_.mu);
   self = shared_.calls.extract(this);
+  shared_.loop->Unuse();
   if (shared_.calls.empty()) shared_.changed.NotifyAll();
 }
 
@@ -233,7 +226,7 @@ class OneAnswer final : public ClientStreamHandler {
 
 class GrpcChannel final : public Channel {
  public:
-  GrpcChannel(const std::string& target, int message_bytes_max);
+  GrpcChannel(const std::string& target, int message_bytes_max, std::shared_ptr<EventLoop> loop);
   ~GrpcChannel() override;
 
   std::unique_ptr<ClientStream> OpenStream(absl::string_view method, HeaderList headers,
@@ -247,14 +240,13 @@ class GrpcChannel final : public Channel {
   std::shared_ptr<ClientCall> Open(absl::string_view method, HeaderList headers,
                                    std::shared_ptr<ClientStreamHandler> handler,
                                    std::optional<std::int64_t> timeout_millis);
-  void Run();
 
   Shared shared_;
   std::shared_ptr<grpc::Channel> channel_;
-  std::thread thread_;
 };
 
-GrpcChannel::GrpcChannel(const std::string& target, int message_bytes_max) {
+GrpcChannel::GrpcChannel(const std::string& target, int message_bytes_max, std::shared_ptr<EventLoop> loop)
+    : shared_(std::move(loop)) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(message_bytes_max);
   arguments.SetMaxSendMessageSize(-1);
@@ -266,23 +258,12 @@ GrpcChannel::GrpcChannel(const std::string& target, int message_bytes_max) {
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // peers are never behind the proxy of the environment
   channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-  thread_ = std::thread([this] { Run(); });
 }
 
 GrpcChannel::~GrpcChannel() {
-  {
-    base::MutexLock lock(shared_.mu);
-    for (const auto& [call, owner] : shared_.calls) call->Cancel();
-    while (!shared_.calls.empty()) shared_.changed.Wait(shared_.mu);
-  }
-  shared_.completions.Shutdown();
-  thread_.join();
-}
-
-void GrpcChannel::Run() {
-  void* tag = nullptr;
-  bool ok = false;
-  while (shared_.completions.Next(&tag, &ok)) ClientCall::OnCompletion(tag, ok);
+  base::MutexLock lock(shared_.mu);
+  for (const auto& [call, owner] : shared_.calls) call->Cancel();
+  while (!shared_.calls.empty()) shared_.changed.Wait(shared_.mu);
 }
 
 std::shared_ptr<ClientCall> GrpcChannel::Open(absl::string_view method, HeaderList headers,
@@ -292,6 +273,7 @@ std::shared_ptr<ClientCall> GrpcChannel::Open(absl::string_view method, HeaderLi
   {
     base::MutexLock lock(shared_.mu);
     shared_.calls.emplace(call.get(), call);
+    shared_.loop->Use();
   }
   call->Start(*channel_, method, headers, timeout_millis);
   return call;
@@ -308,8 +290,9 @@ absl::StatusOr<std::string> GrpcChannel::CallAndWait(absl::string_view method, H
 
 }  // namespace
 
-std::unique_ptr<Channel> MakeChannel(const std::string& target, int message_bytes_max) {
-  return std::make_unique<GrpcChannel>(target, message_bytes_max);
+std::unique_ptr<Channel> MakeChannel(const std::string& target, int message_bytes_max, std::shared_ptr<EventLoop> loop) {
+  if (loop == nullptr) loop = MakeEventLoop();
+  return std::make_unique<GrpcChannel>(target, message_bytes_max, std::move(loop));
 }
 
 }  // namespace millrace::rpc

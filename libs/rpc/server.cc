@@ -1,8 +1,8 @@
 #include "rpc/server.h"
 
 #include <array>
+#include <atomic>
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +15,7 @@
 #include "grpcpp/grpcpp.h"
 #include "rpc/acceptor.h"
 #include "rpc/call_state.h"
+#include "rpc/event_loop.h"
 #include "rpc/grpc_bytes.h"
 #include "rpc/health.h"
 #include "rpc/tls.h"
@@ -26,11 +27,11 @@ namespace {
 constexpr int kPostedPerQueue = 32;
 constexpr int kPingIntervalMinMillis = 10'000;
 
-// One completion queue and its thread. All events of a call come from one queue, so from one thread, in order.
+// The calls of one loop. All events of a call come from one loop, so from one thread, in order.
 struct Queue {
-  std::unique_ptr<grpc::ServerCompletionQueue> completions;
-  std::thread thread;
-  int calls = 0;  // posted or in flight; its thread's own
+  std::shared_ptr<grpc::ServerCompletionQueue> completions;
+  EventLoop* loop = nullptr;  // until `drained`
+  std::atomic<int> calls{0};  // posted or in flight
   base::Mutex mu;
   base::CondVar changed;
   bool drained ABSL_GUARDED_BY(mu) = false;  // no call is left and none will come
@@ -83,7 +84,7 @@ class GrpcCall final : public ServerCall, public std::enable_shared_from_this<Gr
   GrpcCall(std::shared_ptr<Shared> shared, Queue& queue)
       : shared_(std::move(shared)), queue_(queue), stream_(&context_) {}
 
-  // Asks gRPC for the next call of `queue`. On the thread of `queue`, or before it starts.
+  // Asks gRPC for the next call of `queue`.
   static void Post(const std::shared_ptr<Shared>& shared, Queue& queue) {
     auto call = std::make_shared<GrpcCall>(shared, queue);
     ++queue.calls;
@@ -92,11 +93,6 @@ class GrpcCall final : public ServerCall, public std::enable_shared_from_this<Gr
     posted.context_.AsyncNotifyWhenDone(&posted.done_tag_);
     shared->generic.RequestCall(&posted.context_, &posted.stream_, queue.completions.get(), queue.completions.get(),
                                 &posted.request_tag_);
-  }
-
-  static void OnCompletion(void* tag, bool ok) {
-    const Tag& event = *static_cast<Tag*>(tag);
-    (event.call->*event.on_completion)(ok);
   }
 
   absl::string_view method() const override { return context_.method(); }
@@ -113,11 +109,6 @@ class GrpcCall final : public ServerCall, public std::enable_shared_from_this<Gr
   void OnEnded(std::function<void(CallEnd)> then) override;
 
  private:
-  struct Tag {
-    GrpcCall* call;
-    void (GrpcCall::*on_completion)(bool ok);
-  };
-
   // Events, on the thread of the queue.
   void OnRequest(bool ok);
   void OnRead(bool ok);
@@ -136,14 +127,15 @@ class GrpcCall final : public ServerCall, public std::enable_shared_from_this<Gr
   Queue& queue_;
   mutable grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_;
-  Tag request_tag_{this, &GrpcCall::OnRequest};
-  Tag read_tag_{this, &GrpcCall::OnRead};
-  Tag headers_tag_{this, &GrpcCall::OnHeadersSent};
-  Tag send_tag_{this, &GrpcCall::OnSent};
-  Tag done_tag_{this, &GrpcCall::OnDone};
+  Tag request_tag_ = TagOf<&GrpcCall::OnRequest>(this);
+  Tag read_tag_ = TagOf<&GrpcCall::OnRead>(this);
+  Tag headers_tag_ = TagOf<&GrpcCall::OnHeadersSent>(this);
+  Tag send_tag_ = TagOf<&GrpcCall::OnSent>(this);
+  Tag done_tag_ = TagOf<&GrpcCall::OnDone>(this);
 
   // The thread of the queue only.
   std::optional<Target> target_;
+  bool in_flight_ = false;
   std::unique_ptr<StreamHandler> handler_;
   grpc::ByteBuffer received_;
   std::shared_ptr<GrpcCall> self_;
@@ -240,6 +232,8 @@ void GrpcCall::StartSend() {
 
 void GrpcCall::OnRequest(bool ok) {
   if (!ok) return LetGo();  // the server is shutting down; gRPC reports nothing more
+  queue_.loop->Use();
+  in_flight_ = true;
   Post(shared_, queue_);
   target_ = FindTarget(*shared_, method());
   if (!target_) {
@@ -325,18 +319,13 @@ void GrpcCall::LetGoIfIdle() {
 }
 
 void GrpcCall::LetGo() {
+  if (in_flight_) queue_.loop->Unuse();
   if (--queue_.calls == 0) {
     base::MutexLock lock(queue_.mu);
     queue_.drained = true;
     queue_.changed.NotifyAll();
   }
   self_.reset();  // may destroy this call
-}
-
-void RunQueue(grpc::ServerCompletionQueue& completions) {
-  void* tag = nullptr;
-  bool ok = false;
-  while (completions.Next(&tag, &ok)) GrpcCall::OnCompletion(tag, ok);
 }
 
 class GrpcServer final : public Server {
@@ -355,8 +344,12 @@ class GrpcServer final : public Server {
   using ConnectionAcceptor = grpc::experimental::ExternalConnectionAcceptor;
 
   void HandOver(int fd, Acceptor::Protocol protocol);
+  void UseLoops();
+  void UnuseLoops();
 
   const std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
+  std::vector<std::shared_ptr<EventLoop>> loops_;  // of shared_->queues; empty after Shutdown()
+  int connections_ = 0;                            // the acceptor's thread
   std::unique_ptr<ConnectionAcceptor> plaintext_;
   std::unique_ptr<ConnectionAcceptor> tls_;  // null without an identity
   int port_ = 0;
@@ -370,7 +363,8 @@ GrpcServer::GrpcServer(const ServerOptions& options, std::vector<Service*> servi
   shared_->services = std::move(services);
   shared_->services.push_back(&shared_->health);
 
-  grpc::ServerBuilder builder;
+  loops_.push_back(options.loop != nullptr ? options.loop : std::make_shared<EventLoop>());
+  grpc::ServerBuilder& builder = loops_[0]->builder();
   builder.RegisterAsyncGenericService(&shared_->generic);
   builder.SetMaxReceiveMessageSize(options.message_bytes_max);
   builder.SetMaxSendMessageSize(-1);
@@ -387,15 +381,14 @@ GrpcServer::GrpcServer(const ServerOptions& options, std::vector<Service*> servi
     tls_ = builder.experimental().AddExternalConnectionAcceptor(Connections::FROM_FD,
                                                                 grpc::SslServerCredentials(identity));
   }
-  for (int i = 0; i < std::max(1, options.threads); ++i) {
-    shared_->queues.push_back(std::make_unique<Queue>());
-    shared_->queues.back()->completions = builder.AddCompletionQueue();
-  }
+  for (int i = 1; i < options.threads; ++i) loops_.push_back(std::make_shared<EventLoop>(builder.AddCompletionQueue()));
   shared_->server = builder.BuildAndStart();
   MR_CHECK(shared_->server != nullptr);  // it opens no port and the identity has been checked
-  for (auto& queue : shared_->queues) {
-    for (int i = 0; i < kPostedPerQueue; ++i) GrpcCall::Post(shared_, *queue);
-    queue->thread = std::thread([&completions = *queue->completions] { RunQueue(completions); });
+  for (const auto& loop : loops_) {
+    Queue& queue = *shared_->queues.emplace_back(std::make_unique<Queue>());
+    queue.completions = loop->queue();
+    queue.loop = loop.get();
+    for (int i = 0; i < kPostedPerQueue; ++i) GrpcCall::Post(shared_, queue);
   }
 }
 
@@ -403,7 +396,11 @@ absl::Status GrpcServer::Start(const ServerOptions& options) {
   auto acceptor = Acceptor::Start({.address = options.address,
                                    .connections_max = options.connections_max,
                                    .first_byte_timeout_millis = options.first_byte_timeout_millis},
-                                  [this](int fd, Acceptor::Protocol protocol) { HandOver(fd, protocol); });
+                                  [this](int fd, Acceptor::Protocol protocol) { HandOver(fd, protocol); },
+                                  [this] {
+                                    --connections_;
+                                    UnuseLoops();
+                                  });
   if (!acceptor.ok()) return acceptor.status();
   base::MutexLock lock(shutdown_mu_);
   acceptor_ = *std::move(acceptor);
@@ -413,15 +410,26 @@ absl::Status GrpcServer::Start(const ServerOptions& options) {
 
 // TLS without an identity goes to the plaintext side, which answers with a protocol error and closes.
 void GrpcServer::HandOver(int fd, Acceptor::Protocol protocol) {
+  ++connections_;
+  UseLoops();
   ConnectionAcceptor::NewConnectionParameters connection;
   connection.fd = fd;
   const bool tls = protocol == Acceptor::Protocol::kTls && tls_ != nullptr;
   (tls ? tls_ : plaintext_)->HandleNewConnection(&connection);
 }
 
+void GrpcServer::UseLoops() {
+  for (const auto& loop : loops_) loop->Use();
+}
+
+void GrpcServer::UnuseLoops() {
+  for (const auto& loop : loops_) loop->Unuse();
+}
+
 void GrpcServer::Shutdown(std::int64_t grace_millis) {
   base::MutexLock lock(shutdown_mu_);
   if (std::exchange(down_, true)) return;
+  UseLoops();
   acceptor_.reset();
   shared_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(grace_millis));
   for (auto& queue : shared_->queues) {
@@ -429,13 +437,13 @@ void GrpcServer::Shutdown(std::int64_t grace_millis) {
     base::MutexLock queue_lock(queue->mu);
     while (!queue->drained) queue->changed.Wait(queue->mu);
   }
-  for (auto& queue : shared_->queues) {
-    queue->completions->Shutdown();
-    queue->thread.join();
-  }
+  for (; connections_ >= 0; --connections_) UnuseLoops();
+  loops_.clear();  // waits for the threads of those that nobody shares
 }
 
 }  // namespace
+
+std::shared_ptr<EventLoop> MakeEventLoop() { return std::make_shared<EventLoop>(); }
 
 absl::StatusOr<std::unique_ptr<Server>> StartServer(const ServerOptions& options, std::vector<Service*> services) {
   // Debian builds Abseil with lock-order checking, which costs every lock of gRPC a look into one global graph.

@@ -15,10 +15,17 @@ struct TlsIdentity {
   std::string private_key;
 };
 
+// The thread that serves a server and channels. Threads of a process that wait for its sockets cost each other CPU (they
+// take turns at polling and hand over what they find), so a process shares one loop. One server per loop; whoever
+// uses it keeps it, and the last one to let go must not do so inside a handler.
+class EventLoop;
+std::shared_ptr<EventLoop> MakeEventLoop();
+
 struct ServerOptions {
   std::string address;  // "127.0.0.1:8081", "[::]:8081"; port 0 picks a free one
   TlsIdentity tls;      // set: plaintext and TLS on the same port, told apart by the first byte
-  int threads = 2;
+  std::shared_ptr<EventLoop> loop;  // the first of `threads`; null: one of its own
+  int threads = 1;                  // more than one cost more CPU per call: for machines with cores to spare
   int message_bytes_max = 16 << 20;
   int connections_max = 10'000;
   std::int64_t first_byte_timeout_millis = 10'000;  // a connection that says nothing is closed
@@ -40,8 +47,9 @@ class Server {
 //         kAlreadyExists    the port is taken; the text names it
 absl::StatusOr<std::unique_ptr<Server>> StartServer(const ServerOptions& options, std::vector<Service*> services);
 
-// `target`: "host:port".
-std::unique_ptr<Channel> MakeChannel(const std::string& target, int message_bytes_max = 16 << 20);
+// `target`: "host:port". `loop`: runs its handlers; null: one of its own.
+std::unique_ptr<Channel> MakeChannel(const std::string& target, int message_bytes_max = 16 << 20,
+                                     std::shared_ptr<EventLoop> loop = nullptr);
 
 // A self-signed ECDSA P-256 certificate for `names` (DNS names or IP addresses), valid ten years.
 absl::StatusOr<TlsIdentity> MakeSelfSignedIdentity(const std::vector<std::string>& names);

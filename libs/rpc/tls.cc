@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/digest.h"
 #include "base/status.h"
 
 namespace millrace::rpc {
@@ -67,8 +68,9 @@ bool SetRandomSerial(X509* certificate) {
 }
 
 bool SetNames(X509* certificate, const std::vector<std::string>& names) {
-  // A common name holds 64 characters at most; clients look at the alternative names only.
-  const std::string common = names[0].substr(0, 64);
+  // Clients look at the alternative names. The common name is another one in each certificate, so a client that trusts
+  // several of them in one file can tell them apart.
+  const std::string common = absl::StrCat("millrace ", base::HexUpper(base::RandomBytes(8)));
   X509_NAME* subject = X509_get_subject_name(certificate);
   if (X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common.data()),
                                  static_cast<int>(common.size()), -1, 0) != 1 ||

@@ -52,6 +52,11 @@ class FileCommitLog final : public CommitLog {
       const std::uint64_t at = from.offset;
       const absl::Status status = scanner.Next(from, batch);
       if (absl::IsNotFound(status)) return status;
+      // Segments between this one and the next that is left went in the meantime.
+      if (absl::IsDataLoss(status) && at < first_offset()) {
+        return absl::NotFoundError(absl::StrCat("commit log ", segments_->directory(), ": offset ", at,
+                                                " is not in it; it begins at ", first_offset()));
+      }
       if (!status.ok()) {
         return absl::Status(status.code(), absl::StrCat("commit log ", segments_->directory(), ", physical offset ", at,
                                                         ": ", status.message()));

@@ -152,7 +152,7 @@ class CommitLog {
                                                std::string& buffer) const = 0;
 
   // Batches of [from, to) in order, verified, without the header chain check when from.previous_checksum is unknown (0
-  // with offset > 0). Stops at the first error of `each`.
+  // with offset > 0). Stops at the first error of `each`. Errors: as ReadRecord.
   virtual absl::Status ReadBatches(LogPosition from, std::uint64_t to,
                                    absl::FunctionRef<absl::Status(const LogBatch&)> each) const = 0;
 

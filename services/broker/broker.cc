@@ -101,6 +101,7 @@ absl::Status Broker::Recover() {
   listener_ = std::make_unique<Listener>(inbox_);
   store::LogOptions log_options = options_.log;
   log_options.recorded_end = opened_.checkpoint.flushed_end;
+  log_options.clean_stop = !opened_.unclean && !opened_.fresh;
   store::CommitLog::Recovery recovery;
   MR_ASSIGN_OR_RETURN(
       log_, store::CommitLog::Open(fs_, clock_, directory + "/commitlog", store::StoreSeed(opened_.identity),

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "services/broker/broker.h"
@@ -12,15 +13,17 @@ namespace millrace::broker {
 // A broker behind its port.
 class BrokerServer {
  public:
-  // Errors of Broker::Open and rpc::StartServer.
+  // `loop`: serves links; null: one of its own. Errors of Broker::Open and rpc::StartServer.
   static absl::StatusOr<std::unique_ptr<BrokerServer>> Start(const BrokerOptions& options, const std::string& listen,
                                                              io::FileSystem& fs, const base::Clock& clock,
-                                                             TopicListener& topics) {
+                                                             TopicListener& topics,
+                                                             std::shared_ptr<rpc::EventLoop> loop = nullptr) {
     std::unique_ptr<BrokerServer> made(new BrokerServer());
     auto broker = Broker::Open(options, fs, clock, topics);
     if (!broker.ok()) return broker.status();
     made->broker_ = *std::move(broker);
-    auto server = rpc::StartServer({.address = listen, .message_bytes_max = 64 << 20}, {&made->broker_->links()});
+    auto server = rpc::StartServer({.address = listen, .loop = std::move(loop), .message_bytes_max = 64 << 20},
+                                   {&made->broker_->links()});
     if (!server.ok()) return server.status();
     made->server_ = *std::move(server);
     return made;

@@ -49,8 +49,9 @@ int Main(int argc, char** argv) {
   const base::SystemClock clock;
   const auto fs = io::MakePosixFileSystem();
   TopicAnnouncer topics;
+  const auto loop = rpc::MakeEventLoop();
   auto server = BrokerServer::Start(broker_config.Options(absl::StrCat("millrace-broker, process ", getpid())),
-                                    broker_config.listen, *fs, clock, topics);
+                                    broker_config.listen, *fs, clock, topics, loop);
   if (!server.ok()) return Explain(server.status());
   const Broker& broker = (*server)->broker();
   const http::CollectedBy metrics([&broker](http::MetricFamilies& families) {
@@ -68,7 +69,7 @@ int Main(int argc, char** argv) {
           .address = broker_config.advertise.empty() ? address : broker_config.advertise,
           .epoch = broker.epoch(),
           .first_version = broker.start_number() << 32},
-      clock));
+      clock, [&loop](const std::string& target) { return rpc::MakeChannel(target, 16 << 20, loop); }));
   (*page)->SetReady(true);
   process::SayReady(absl::StrCat("broker grpc=", address, " http=",
                                  process::Dialable(common.http_listen, (*page)->port())));

@@ -45,8 +45,9 @@ int Main(int argc, char** argv) {
 
   const base::SystemClock clock;
   const auto fs = io::MakePosixFileSystem();
-  RoutedLink routes({.nameservers = main_config.nameservers}, clock);
-  auto proxy = Proxy::Start(proxy_config, "", routes.Opener(), *fs, clock);
+  const auto loop = rpc::MakeEventLoop();
+  RoutedLink routes({.nameservers = main_config.nameservers}, clock, loop);
+  auto proxy = Proxy::Start(proxy_config, "", routes.Opener(), *fs, clock, loop);
   if (!proxy.ok()) return Explain(proxy.status());
   routes.Watch((*proxy)->link());
   const Proxy& serving = **proxy;

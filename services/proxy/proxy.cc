@@ -32,7 +32,7 @@ Proxy::Proxy(const ProxyConfig& config, const std::string& broker_set, LinkClien
 
 absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(const ProxyConfig& config, const std::string& broker_set,
                                                     LinkClient::OpenStream open, io::FileSystem& fs,
-                                                    const base::Clock& clock) {
+                                                    const base::Clock& clock, std::shared_ptr<rpc::EventLoop> loop) {
   MR_ASSIGN_OR_RETURN(const rpc::TlsIdentity identity, FindTlsIdentity(config, fs));
   std::unique_ptr<Proxy> proxy(new Proxy(config, broker_set, std::move(open), clock));
   // What routes fall back to is only known once the port is: clients nearly always name what they dialled.
@@ -42,6 +42,7 @@ absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(const ProxyConfig& config, c
   proxy->admin_ = std::make_unique<AdminService>(*proxy->link_, clock);
   MR_ASSIGN_OR_RETURN(proxy->clients_, rpc::StartServer({.address = config.listen,
                                                          .tls = identity,
+                                                         .loop = std::move(loop),
                                                          .threads = config.threads,
                                                          .connections_max = config.connections_max},
                                                         {proxy->service_.get()}));

@@ -14,7 +14,7 @@ struct ProxyConfig {
   std::string name;
   std::string data;
   bool auto_create_topics = false;
-  int threads = 2;
+  int threads = 1;
   int connections_max = 10'000;
   std::string tls_certificate, tls_key, tls_certificate_out;
   std::vector<std::string> tls_names;
@@ -31,7 +31,7 @@ struct ProxyConfig {
     keys.Add("proxy.auto-create-topics", &ProxyConfig::auto_create_topics)
         .Doc("Routes of unknown legal topics are answered, so a first send can create them; set it with the brokers' "
              "auto-create-topics.");
-    keys.Add("proxy.threads", &ProxyConfig::threads).Doc("Threads that serve clients.").Range(1, 256);
+    keys.Add("proxy.threads", &ProxyConfig::threads).Doc("Threads that serve clients. One is the cheapest per message; more help where cores are to spare.").Range(1, 256);
     keys.Add("proxy.connections-max", &ProxyConfig::connections_max)
         .Doc("Connections of clients at a time; beyond it new ones are closed at once.")
         .Range(1, 1'000'000);

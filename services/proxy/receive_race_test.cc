@@ -94,6 +94,7 @@ TEST(ReceiveRaceTest, EveryByteComesBackAndNoAnswerIsForgotten) {
   std::minstd_rand random(seed);
   const std::string stored = model::EncodeStoredMessage({.message_type = 1, .md5 = base::Md5("b"), .body = "b"});
 
+  int well = 0, not_well = 0;
   for (int round = 0; round < 2'000; ++round) {
     FakeProxy proxy;  // for what the handlers share
     RaceLink link;
@@ -108,27 +109,39 @@ TEST(ReceiveRaceTest, EveryByteComesBackAndNoAnswerIsForgotten) {
     stream->Start("", 1'000);
 
     const unsigned deliveries = random() % 4;
-    const unsigned pause = random() % 200;
+    const unsigned pause = random() % 20'000;  // a thread starts in about as long
     const bool ends_early = random() % 2 == 0;
     std::thread broker([&] {
       for (unsigned i = 0; i < deliveries; ++i) stream->OnDelivery({.answer = 9, .stored = stored});
       stream->OnEnd({.code = deliveries > 0 ? 20'000u : 40'401u, .answer = deliveries > 0 ? 9u : 0u});
     });
-    for (volatile unsigned i = 0; i < pause; i = i + 1) {
+    std::atomic<unsigned> spun{0};
+    while (++spun < pause) {
     }
     if (ends_early) stream->EndEarly();
     const rpc::CallEnd end = call->End();
     broker.join();
 
     EXPECT_EQ(link.credit, deliveries * stored.size());
-    if (end == rpc::CallEnd::kCancelled) EXPECT_EQ(link.reported_well, 0);
+    if (end == rpc::CallEnd::kCancelled) {
+      EXPECT_EQ(link.reported_well, 0);
+    }
     // With messages: status, at least one message, time. Without: status and time.
-    if (end == rpc::CallEnd::kFinished) EXPECT_EQ(link.reported_well, call->written() > 2 ? 1 : 0);
-    if (deliveries > 0) EXPECT_GT(link.reported_well + link.reported_not_well, 0);
+    if (end == rpc::CallEnd::kFinished) {
+      EXPECT_EQ(link.reported_well, call->written() > 2 ? 1 : 0);
+    }
+    if (deliveries > 0) {
+      EXPECT_GT(link.reported_well + link.reported_not_well, 0);
+    }
     EXPECT_EQ(metrics.polls_waiting, 0);
     EXPECT_LE(link.cancelled, 1);
+    well += link.reported_well;
+    not_well += link.reported_not_well > 0;
     if (HasFailure()) FAIL() << "round " << round;
   }
+  EXPECT_GT(well, 0) << "no client was slower than its broker";
+  EXPECT_GT(not_well, 0) << "no client went before its broker was done";
+  std::printf("%d answers ended well, %d did not\n", well, not_well);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/mutex.h"
@@ -18,8 +19,12 @@ namespace millrace::proxy {
 // Lifetime. Outlives the link that uses Opener(); StopWatching() before the link goes.
 class RoutedLink {
  public:
-  RoutedLink(naming::RouteWatcherOptions options, const base::Clock& clock)
-      : clock_(clock), watcher_(std::move(options), clock, [] {}) {}
+  // Everything it dials is served by `loop`.
+  RoutedLink(naming::RouteWatcherOptions options, const base::Clock& clock, std::shared_ptr<rpc::EventLoop> loop)
+      : clock_(clock),
+        loop_(std::move(loop)),
+        watcher_(std::move(options), clock, [] {},
+                 [this](const std::string& target) { return rpc::MakeChannel(target, 64 << 20, loop_); }) {}
   ~RoutedLink() { StopWatching(); }
 
   LinkClient::OpenStream Opener() {
@@ -63,12 +68,13 @@ class RoutedLink {
     base::MutexLock lock(mu_);
     if (channel_ == nullptr || address != address_) {
       address_ = address;
-      channel_ = rpc::MakeChannel(address, 64 << 20);
+      channel_ = rpc::MakeChannel(address, 64 << 20, loop_);
     }
     return channel_;
   }
 
   const base::Clock& clock_;
+  const std::shared_ptr<rpc::EventLoop> loop_;
   naming::RouteWatcher watcher_;
   base::Mutex mu_;
   base::CondVar stop_signal_;

@@ -206,6 +206,28 @@ TEST_F(BrokerTest, WhatWasAnsweredIsThereAfterAKillAndWhatWasAcknowledgedIsNot) 
   EXPECT_EQ(left, 100 - acknowledged);
 }
 
+TEST_F(BrokerTest, ATopicThatIsMadeAgainSharesNothingWithTheOldOne) {
+  CreateTopic("t");
+  ASSERT_EQ(Send("t", "old").first, 20000u);
+  ASSERT_EQ(Send("t", "old too").first, 20000u);
+  const auto old = Receive("t", 1);
+  ASSERT_EQ(old.size(), 1u);
+  std::string name;
+  link::Encode(link::MetadataRequest{.name = "t"}, name);
+  ASSERT_EQ(Call(link::Op::kDeleteTopic, name).first, 20000u);
+  EXPECT_EQ(Send("t", "nowhere").first, 40402u);
+  CreateTopic("t");
+  EXPECT_EQ(Ack("t", old[0].handle), 40013u);
+  EXPECT_TRUE(Receive("t").empty());
+  EXPECT_EQ(Send("t", "new"), std::make_pair(20000u, std::string("0")));
+  Kill();
+  Start();
+  EXPECT_EQ(Ack("t", old[0].handle), 40013u);
+  const auto fresh = Receive("t");
+  ASSERT_EQ(fresh.size(), 1u);
+  EXPECT_EQ(fresh[0].body, "new");
+}
+
 TEST_F(BrokerTest, ACleanStopNeedsNoReplay) {
   CreateTopic("t");
   ASSERT_EQ(Send("t", "kept").first, 20000u);
