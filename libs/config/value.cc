@@ -1,6 +1,7 @@
 #include "config/value.h"
 
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -115,7 +116,10 @@ std::string FormatValue(const std::string& value) { return value; }
 std::string FormatValue(bool value) { return value ? "true" : "false"; }
 std::string FormatValue(std::int64_t value) { return absl::StrCat(value); }
 std::string FormatValue(int value) { return absl::StrCat(value); }
-std::string FormatValue(double value) { return absl::StrCat(value); }
+std::string FormatValue(double value) {
+  std::array<char, 32> text;  // the shortest that reads back as the same number
+  return std::string(text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr);
+}
 
 std::string FormatValue(absl::Duration value) {
   const std::array<std::pair<absl::Duration, absl::string_view>, 4> units = {{{absl::Hours(1), "h"},

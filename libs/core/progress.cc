@@ -84,8 +84,7 @@ bool Core::Impl::EntrySays(const Entry& entry, EntryValue& value) const {
     value.start = entry.start;
     value.end = entry.end;
     if (const Client* client = FindClient(entry.client)) value.client = client->name;
-  } else if (entry.state == EntryState::kWaiting && !entry.nacked && !entry.dying &&
-             entry.end > now_ + options_.lease_write_millis) {
+  } else if (entry.state == EntryState::kWaiting && !entry.nacked && !entry.dying && entry.end > now_) {
     value.lease = LeaseKind::kDelay;
     value.end = entry.end;
   }

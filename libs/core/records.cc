@@ -10,6 +10,14 @@ namespace {
 std::int64_t ReadOffset(base::ByteReader& reader) { return static_cast<std::int64_t>(reader.ReadVarint()); }
 void PutOffset(std::string& out, std::int64_t value) { base::PutVarint(out, static_cast<std::uint64_t>(value)); }
 
+// Sums and differences of numbers that a damaged record may hold: they wrap.
+std::int64_t Plus(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
+std::int64_t Minus(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+}
+
 constexpr std::uint8_t kRenewedBit = 4;
 constexpr std::uint8_t kSuspendBit = 8;
 
@@ -57,7 +65,7 @@ void Encode(const BlockValue& block, std::string& out) {
     base::PutVarint(out, entry.attempt);
     base::PutVarint(out, entry.delivery);
     if (entry.lease == LeaseKind::kNone) continue;
-    PutOffset(out, entry.end - base);
+    PutOffset(out, Minus(entry.end, base));
     base::PutVarint(out, entry.start);
     base::PutVarint(out, std::find(clients, clients + client_count, entry.client) - clients);
   }
@@ -87,7 +95,7 @@ bool DecodeBlock(absl::string_view bytes, BlockValue& block) {
     entry.attempt = static_cast<std::uint32_t>(reader.ReadVarint());
     entry.delivery = static_cast<std::uint32_t>(reader.ReadVarint());
     if (entry.lease != LeaseKind::kNone) {
-      entry.end = base + ReadOffset(reader);
+      entry.end = Plus(base, ReadOffset(reader));
       entry.start = static_cast<std::uint32_t>(reader.ReadVarint());
       const std::uint64_t client = reader.ReadVarint();
       if (client >= client_count) return false;
@@ -124,7 +132,7 @@ void AppendProgressBlock(std::int64_t previous, std::int64_t index, absl::string
 ProgressBlock ReadProgressBlock(base::ByteReader& reader, std::int64_t previous) {
   const std::uint64_t first = reader.ReadVarint();
   ProgressBlock block;
-  block.index = previous + static_cast<std::int64_t>(first >> 2);
+  block.index = Plus(previous, static_cast<std::int64_t>(first >> 2));
   const std::uint64_t form = first & 3;
   if (form != 0) block.value = reader.ReadBytes(form == 1 ? 8 : reader.ReadVarint());
   return block;

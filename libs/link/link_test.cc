@@ -97,6 +97,43 @@ TEST(SessionTest, ADelayedAnswerComesWithTheNextTick) {
   EXPECT_EQ(a.sink->frames.size(), 1u);
 }
 
+// The owner may answer from another thread before OnFrame() has returned.
+TEST(SessionTest, AReplyAnswersTheFrameThatAskedForIt) {
+  End a({.window = 1});
+  const auto sink = std::make_shared<HeldSink>();
+  std::shared_ptr<Session> b;
+  b = std::make_shared<Session>(
+      SessionOptions{.answer_after = 1, .delay_answers = true}, 0,
+      [&](const Record& record) { b->Send({.correlation = record.correlation, .op = Op::kReply}); },
+      [](const absl::Status&) {});
+  b->Attach(sink);
+  a.session->Send({.correlation = 1, .op = Op::kAck});
+  a.session->Send({.correlation = 2, .op = Op::kAck});
+  b->OnFrame(a.sink->frames.at(0), 0);
+  EXPECT_FALSE(b->OwesAnswer());
+  a.session->OnFrame(sink->frames.at(0), 0);
+  EXPECT_EQ(a.sink->frames.size(), 2u);
+}
+
+TEST(SessionTest, FramesThatReachNoOwnerAreAnsweredAtOnce) {
+  End a({.window = 1}), b({.answer_after = 1, .delay_answers = true});
+  b.session->Send({.op = Op::kPing});
+  Hand(b, a);  // the pong is a frame with a record
+  a.session->Send({.correlation = 1, .op = Op::kAck});
+  Exchange(a, b);
+  EXPECT_EQ(b.heard.size(), 1u);
+}
+
+TEST(SessionTest, ASinkThatComesAfterTheEndIsClosed) {
+  End a;
+  a.session->Close(absl::UnavailableError("over"));
+  const auto late = std::make_shared<HeldSink>();
+  a.session->Attach(late);
+  EXPECT_TRUE(late->closed);
+  a.session->Send({.correlation = 1, .op = Op::kAck});
+  EXPECT_TRUE(late->frames.empty());
+}
+
 TEST(SessionTest, ABigPayloadTravelsInPieces) {
   End a, b;
   const std::string big(3 * kPieceBytes + 5, 'x');
@@ -172,6 +209,7 @@ TEST(MessagesTest, RoundTripsAndCutsAreNoticed) {
   EXPECT_EQ(RoundTrip(HandleRequest{.topic = "t", .group = "g", .handle = "h", .duration_millis = -1}).duration_millis, -1);
   EXPECT_EQ(RoundTrip(Reply{.code = 20000, .payload = "p"}).payload, "p");
   EXPECT_EQ(RoundTrip(SendReply{.code = 20000, .queue = 1, .first_offset = 2}).first_offset, 2);
+  EXPECT_EQ(RoundTrip(Credit{1ull << 40}).bytes, 1ull << 40);
   EXPECT_EQ(RoundTrip(ClientsAlive{{1, 2, 300}}).numbers.size(), 3u);
   EXPECT_EQ(RoundTrip(Hello{.cluster = "c", .name = "n", .process = 9, .credit_bytes = 5, .stream = 1}).stream, 1u);
 }

@@ -47,7 +47,20 @@ void Session::Queue(const Record& record) {
 }
 
 void Session::Flush() {
+  std::shared_ptr<FrameSink> sink;
+  {
+    base::MutexLock lock(mu_);
+    const bool something = answer_now_ || (!pending_.empty() && sent_ - answered_ < options_.window);
+    if (!something || writing_ || later_ || ended_ || sink_ == nullptr) return;
+    later_ = true;
+    sink = sink_;
+  }
+  if (!sink->Later([session = shared_from_this()] { session->FlushNow(); })) FlushNow();
+}
+
+void Session::FlushNow() {
   mu_.Lock();
+  later_ = false;
   // One thread writes at a time, so frames keep their order; whoever comes meanwhile leaves its records to it.
   if (writing_ || ended_ || sink_ == nullptr) {
     mu_.Unlock();
@@ -88,6 +101,7 @@ bool Session::Dispatch(const Record& record) {
   if (record.op == Op::kPong) return true;
   const auto key = std::make_pair(record.correlation, record.op);
   if ((record.flags & kMorePieces) == 0 && pieces_.empty()) {
+    passed_on_ = true;
     on_record_(record);
     return true;
   }
@@ -97,6 +111,7 @@ bool Session::Dispatch(const Record& record) {
     pieces_[key].append(record.payload.data(), record.payload.size());
     return true;
   }
+  passed_on_ = true;
   const auto begun = pieces_.find(key);
   if (begun == pieces_.end()) {
     on_record_(record);
@@ -116,8 +131,20 @@ void Session::OnFrame(absl::string_view frame, std::int64_t now_millis) {
   if (ended()) return;
   FrameReader reader(frame);
   bool good = reader.ok();
+  {
+    // Counted before its records are: what answers them from another thread carries the count.
+    base::MutexLock lock(mu_);
+    last_heard_millis_ = now_millis;
+    if (good && reader.frames_seen() - answered_ <= sent_ - answered_) answered_ = reader.frames_seen();
+    if (frame.size() > kFrameHeaderBytes) {
+      ++counters_.frames_in;
+      if (seen_ == told_) owed_since_millis_ = now_millis;
+      ++seen_;
+    }
+  }
   Record record;
   std::uint64_t records = 0;
+  passed_on_ = false;
   while (good && reader.Next(record)) {
     ++records;
     good = Dispatch(record);
@@ -128,15 +155,10 @@ void Session::OnFrame(absl::string_view frame, std::int64_t now_millis) {
   }
   {
     base::MutexLock lock(mu_);
-    last_heard_millis_ = now_millis;
-    if (reader.frames_seen() - answered_ <= sent_ - answered_) answered_ = reader.frames_seen();
     counters_.records_in += records;
-    if (records > 0) {
-      ++counters_.frames_in;
-      if (seen_ == told_) owed_since_millis_ = now_millis;
-      ++seen_;
-      if (!options_.delay_answers && seen_ - told_ >= options_.answer_after) answer_now_ = true;
-    }
+    // Pings and pieces give the owner no turn to answer with.
+    const bool at_once = !options_.delay_answers || !passed_on_;
+    if (records > 0 && at_once && seen_ - told_ >= options_.answer_after) answer_now_ = true;
   }
   Flush();
 }

@@ -16,9 +16,8 @@
 // One stream of a link: queues records, packs what has gathered into frames, puts pieces together, watches the peer.
 //
 // Pacing.  At most `window` frames are unanswered; what is queued meanwhile goes out as the next frame. A frame is
-//          answered by the frames_seen of any later frame of the other side, or by a frame for that alone when 3 (or
-//          the own window, if that is less) wait for it; so windows of the two sides may differ, from 3 upwards. That
-//          the transport took a frame is no answer: a queue paced by that sends frames of one record.
+//          answered by the frames_seen of any later frame of the other side. That the transport took a frame is no
+//          answer: a queue paced by that sends frames of one record.
 namespace millrace::link {
 
 // Where frames go: a stream of a transport, or the peer in the same process. Write never blocks.
@@ -27,6 +26,8 @@ class FrameSink {
   virtual ~FrameSink() = default;
   virtual void Write(std::string frame) = 0;
   virtual void Close() = 0;
+  // True: `flush` comes in a moment, when what is at hand has been handled, and takes all of it along. False: write now.
+  virtual bool Later([[maybe_unused]] const std::function<void()>& flush) { return false; }
 };
 
 struct SessionOptions {
@@ -49,7 +50,6 @@ class Session : public std::enable_shared_from_this<Session> {
 
   Session(const SessionOptions& options, std::int64_t now_millis, RecordCallback on_record, EndedCallback on_ended)
       : options_(options),
-        window_(options.window),
         on_record_(std::move(on_record)),
         on_ended_(std::move(on_ended)),
         last_heard_millis_(now_millis),
@@ -58,9 +58,6 @@ class Session : public std::enable_shared_from_this<Session> {
   // Frames flow from here on. Before it records are only queued. The sink is closed when the session ends, or at once
   // if it has ended.
   void Attach(std::shared_ptr<FrameSink> sink);
-
-  // For a side that learns what a stream is for from its first record.
-  void SetWindow(std::uint32_t window);
 
   void Queue(const Record& record);
   void Flush();
@@ -88,13 +85,12 @@ class Session : public std::enable_shared_from_this<Session> {
   Counters counters() const;
 
  private:
-  bool AnswerIsDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void QueueLocked(const Record& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FlushNow();
   bool Dispatch(const Record& record);
   void End(const absl::Status& status);
 
   const SessionOptions options_;
-  std::uint32_t window_ ABSL_GUARDED_BY(mu_);
   const RecordCallback on_record_;
   EndedCallback on_ended_;
 
@@ -112,6 +108,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::uint32_t seen_ ABSL_GUARDED_BY(mu_) = 0;      // frames of the peer
   std::uint32_t told_ ABSL_GUARDED_BY(mu_) = 0;      // of them answered
   bool answer_now_ ABSL_GUARDED_BY(mu_) = false;
+  bool later_ ABSL_GUARDED_BY(mu_) = false;  // the sink has been asked to come back
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   std::int64_t last_heard_millis_ ABSL_GUARDED_BY(mu_);
@@ -122,6 +119,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // The transport's thread: payloads that have begun to arrive.
   std::map<std::pair<std::uint64_t, Op>, std::string> pieces_;
   std::size_t pieces_bytes_ = 0;
+  bool passed_on_ = false;  // a record of this frame went to the owner
 };
 
 // Two sinks, each writing to the other's session in the caller's thread. `to_first` carries what the second writes.

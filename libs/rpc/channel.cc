@@ -187,13 +187,15 @@ void ClientCall::EndIfIdle() {
 
 class CallHandle final : public ClientStream {
  public:
-  explicit CallHandle(std::shared_ptr<ClientCall> call) : call_(std::move(call)) {}
+  CallHandle(const EventLoop* loop, std::shared_ptr<ClientCall> call) : loop_(loop), call_(std::move(call)) {}
   ~CallHandle() override { call_->Cancel(); }
   void Write(std::string message) override { call_->Write(std::move(message)); }
   void WritesDone() override { call_->WritesDone(); }
   void Cancel() override { call_->Cancel(); }
+  bool Soon(std::function<void()> run) override { return EventLoop::Soon(loop_, std::move(run)); }
 
  private:
+  const EventLoop* const loop_;  // only compared, so it may be gone
   const std::shared_ptr<ClientCall> call_;
 };
 
@@ -231,7 +233,7 @@ class GrpcChannel final : public Channel {
 
   std::unique_ptr<ClientStream> OpenStream(absl::string_view method, HeaderList headers,
                                            std::shared_ptr<ClientStreamHandler> handler) override {
-    return std::make_unique<CallHandle>(Open(method, headers, std::move(handler), std::nullopt));
+    return std::make_unique<CallHandle>(shared_.loop.get(), Open(method, headers, std::move(handler), std::nullopt));
   }
   absl::StatusOr<std::string> CallAndWait(absl::string_view method, HeaderList headers, std::string request,
                                           std::int64_t timeout_millis) override;

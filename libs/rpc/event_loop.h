@@ -1,10 +1,11 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/mutex.h"
 #include "grpcpp/grpcpp.h"
@@ -57,25 +58,52 @@ class EventLoop {
   }
   void Unuse() { --users_; }
 
+  // From a handler: `run` comes on this thread once no more events are ready (or after a good many of them), so that
+  // what they all have to say can leave together. False, and `run` never comes: this is not the thread of `loop`.
+  // Static, because a loop that is gone is nobody's thread.
+  static bool Soon(const EventLoop* loop, std::function<void()> run) {
+    if (current_ != loop) return false;
+    current_->soon_.push_back(std::move(run));
+    return true;
+  }
+
  private:
-  // How long a loop without users still polls: completions of what was under way come meanwhile.
-  static constexpr std::chrono::seconds kQuiet{2};
+  static constexpr int kQuietMillis = 100;  // without events, before a loop without users stops polling
+  static constexpr int kEventsBeforeSoon = 128;
 
   void Run() {
+    current_ = this;
     void* tag = nullptr;
     bool ok = false;
+    bool quiet = false;
+    gpr_timespec deadline = Deadline();
     while (true) {
-      switch (queue_->AsyncNext(&tag, &ok, std::chrono::system_clock::now() + kQuiet)) {
-        case grpc::CompletionQueue::SHUTDOWN:
-          return;
-        case grpc::CompletionQueue::GOT_EVENT:
-          static_cast<const Tag*>(tag)->on_completion(static_cast<const Tag*>(tag)->owner, ok);
-          break;
-        case grpc::CompletionQueue::TIMEOUT:
-          WaitForUsers();
-          break;
+      // Computed once for many events: clocks cost as much as an event.
+      const gpr_timespec until = soon_.empty() ? deadline : gpr_inf_past(GPR_CLOCK_MONOTONIC);
+      const auto next = queue_->AsyncNext(&tag, &ok, until);
+      if (next == grpc::CompletionQueue::SHUTDOWN) return;
+      if (next == grpc::CompletionQueue::GOT_EVENT) {
+        quiet = false;
+        static_cast<const Tag*>(tag)->on_completion(static_cast<const Tag*>(tag)->owner, ok);
+        if (!soon_.empty() && ++events_ >= kEventsBeforeSoon) RunSoon();
+      } else if (!soon_.empty()) {
+        RunSoon();
+      } else {
+        if (std::exchange(quiet, true)) WaitForUsers();
+        deadline = Deadline();
       }
     }
+  }
+
+  static gpr_timespec Deadline() {
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(kQuietMillis, GPR_TIMESPAN));
+  }
+
+  void RunSoon() {
+    events_ = 0;
+    std::vector<std::function<void()>> due;
+    due.swap(soon_);
+    for (const auto& run : due) run();
   }
 
   void WaitForUsers() {
@@ -83,11 +111,15 @@ class EventLoop {
     while (users_ == 0) used_.Wait(mu_);
   }
 
+  static inline thread_local EventLoop* current_ = nullptr;  // whose thread this is
+
   grpc::ServerBuilder builder_;
   const std::shared_ptr<grpc::ServerCompletionQueue> queue_;
   std::atomic<int> users_{0};
   base::Mutex mu_;
   base::CondVar used_;
+  std::vector<std::function<void()>> soon_;  // the thread's, as is `events_`
+  int events_ = 0;                           // since soon_ was empty
   std::thread thread_;
 };
 

@@ -78,6 +78,9 @@ class ClientStream {
   virtual void Write(std::string message) = 0;
   virtual void WritesDone() = 0;
   virtual void Cancel() = 0;
+  // From a handler on the thread that also runs this stream's: `run` comes there once nothing else is ready. False, and
+  // `run` never comes: this is another thread.
+  virtual bool Soon([[maybe_unused]] std::function<void()> run) { return false; }
 };
 
 // Called by one thread at a time, in order. OnEnded is the last call, and comes exactly once. It must not block: all

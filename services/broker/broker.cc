@@ -125,7 +125,8 @@ absl::Status Broker::Recover() {
         absl::StrCat(directory, " is empty and metadata.home is not set: nobody knows which broker set keeps topics and "
                                 "groups; set metadata.home to ", options_.broker_set, " for the first set of a cluster"));
   }
-  const bool tail_may_be_lost = options_.log.async_flush && opened_.unclean && opened_.power_cut;
+  // After a power cut, whatever the flush mode is now: the run before may have had another one.
+  const bool tail_may_be_lost = opened_.unclean && opened_.power_cut;
   const bool initialise = core_->NeedsInitialise();
   inbox_.Post([&](core::EventBatch& batch) {
     batch.Add(core::EventType::kStarted, core::Started{tail_may_be_lost, 0});

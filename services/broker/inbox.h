@@ -63,6 +63,29 @@ class Inbox {
     if (wake) arrived_.NotifyOne();
   }
 
+  // What one thread posts while it has a Burst wakes the core once, at the end.
+  class Burst {
+   public:
+    explicit Burst(Inbox& inbox) : inbox_(inbox) {
+      base::MutexLock lock(inbox_.mu_);
+      ++inbox_.bursts_;
+    }
+    ~Burst() {
+      bool wake = false;
+      {
+        base::MutexLock lock(inbox_.mu_);
+        --inbox_.bursts_;
+        wake = inbox_.some_ && inbox_.MustWake();
+      }
+      if (wake) inbox_.arrived_.NotifyOne();
+    }
+    Burst(const Burst&) = delete;
+    Burst& operator=(const Burst&) = delete;
+
+   private:
+    Inbox& inbox_;
+  };
+
   void Report(const LogProgress& progress) {
     bool wake = false;
     {
@@ -103,15 +126,18 @@ class Inbox {
  private:
   bool Arrived() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     some_ = true;
-    return waiting_;
+    return MustWake();
   }
+  // Once for each wait.
+  bool MustWake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return bursts_ == 0 && std::exchange(waiting_, false); }
 
   base::Mutex mu_;
   base::CondVar arrived_;
   core::EventBatch batch_ ABSL_GUARDED_BY(mu_);
   LogProgress log_ ABSL_GUARDED_BY(mu_);
   bool some_ ABSL_GUARDED_BY(mu_) = false;
-  bool waiting_ ABSL_GUARDED_BY(mu_) = false;
+  bool waiting_ ABSL_GUARDED_BY(mu_) = false;  // and nobody has woken the core yet
+  int bursts_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 };
 

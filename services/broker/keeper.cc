@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -46,6 +47,26 @@ absl::Status FoldInto(const store::LogBatch& batch, store::ImageChanges& image) 
   core::FoldBatchTime(batch.log_time_millis, changes);
   return absl::OkStatus();
 }
+
+namespace {
+
+// A message folds into the end of its queue and nothing else, so of all messages of a queue only the last one matters.
+void DropOvertaken(std::vector<FoldBatch>& batches) {
+  absl::flat_hash_set<std::pair<std::uint64_t, std::uint32_t>> later;
+  for (auto batch = batches.rbegin(); batch != batches.rend(); ++batch) {
+    std::size_t kept = batch->records.size();
+    for (std::size_t i = batch->records.size(); i-- > 0;) {
+      FoldBatch::Record& record = batch->records[i];
+      const bool overtaken = record.type == store::RecordType::kMessage &&
+                             !later.emplace(record.topic_id, record.queue).second;
+      if (overtaken) continue;
+      if (--kept != i) batch->records[kept] = std::move(record);
+    }
+    batch->records.erase(batch->records.begin(), batch->records.begin() + static_cast<std::ptrdiff_t>(kept));
+  }
+}
+
+}  // namespace
 
 void ImageOfStore::Scan(absl::string_view prefix,
                         absl::FunctionRef<void(absl::string_view, absl::string_view)> each) const {
@@ -122,10 +143,12 @@ absl::Status Keeper::FoldFlushed() {
   }
   if (ready.empty()) return absl::OkStatus();
   MR_CHECK(ready.back().end == end.offset);
+  DropOvertaken(ready);
   absl::Status status;
   MR_RETURN_IF_ERROR(image_.Apply(end, [&](store::ImageChanges& changes) {
     for (const FoldBatch& batch : ready) {
-      if (status.ok()) status = FoldInto(batch, changes);
+      const bool overtaken = batch.records.empty() && batch.end != end.offset;
+      if (status.ok() && !overtaken) status = FoldInto(batch, changes);
     }
   }));
   return status;

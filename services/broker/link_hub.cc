@@ -26,14 +26,18 @@ class CallSink final : public link::FrameSink {
 
 class CallFrames final : public rpc::StreamHandler {
  public:
-  CallFrames(std::shared_ptr<link::Session> session, const base::Clock& clock)
-      : session_(std::move(session)), clock_(clock) {}
-  void OnMessage(std::string message) override { session_->OnFrame(message, clock_.MonotonicMillis()); }
+  CallFrames(std::shared_ptr<link::Session> session, const base::Clock& clock, Inbox& inbox)
+      : session_(std::move(session)), clock_(clock), inbox_(inbox) {}
+  void OnMessage(std::string message) override {
+    const Inbox::Burst burst(inbox_);  // one turn of the core for a whole frame
+    session_->OnFrame(message, clock_.MonotonicMillis());
+  }
   void OnHalfClose() override { session_->Close(absl::UnavailableError("the proxy closed the link")); }
 
  private:
   const std::shared_ptr<link::Session> session_;
   const base::Clock& clock_;
+  Inbox& inbox_;
 };
 
 core::TextRef AddText(core::EventBatch& batch, absl::string_view text) {
@@ -74,7 +78,7 @@ std::unique_ptr<rpc::StreamHandler> LinkHub::OnStream(std::shared_ptr<rpc::Serve
   call->OnEnded([session](rpc::CallEnd) { session->OnTransportEnded(absl::UnavailableError("the connection ended")); });
   call->SendInitialMetadata();
   session->Attach(std::make_shared<CallSink>(call));
-  return std::make_unique<CallFrames>(std::move(session), clock_);
+  return std::make_unique<CallFrames>(std::move(session), clock_, inbox_);
 }
 
 void LinkHub::Refuse(Stream& stream, const std::string& why) {
@@ -226,6 +230,7 @@ bool LinkHub::PostRequest(std::uint32_t link, const link::Record& record) {
     case Op::kCredit: {
       const auto credit = link::Decode<link::Credit>(record.payload);
       if (credit) gate_.GiveBack(link, credit->bytes);
+      inbox_.Post([](core::EventBatch&) {});  // its frame is answered by a turn
       return credit.has_value();
     }
     case Op::kReceiveCancel:

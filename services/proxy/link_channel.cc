@@ -1,3 +1,4 @@
+#include <functional>
 #include <utility>
 
 #include "services/proxy/link_client.h"
@@ -10,6 +11,7 @@ class ChannelSink final : public link::FrameSink {
   explicit ChannelSink(std::unique_ptr<rpc::ClientStream> stream) : stream_(std::move(stream)) {}
   void Write(std::string frame) override { stream_->Write(std::move(frame)); }
   void Close() override { stream_->Cancel(); }
+  bool Later(const std::function<void()>& flush) override { return stream_->Soon(flush); }
 
  private:
   const std::unique_ptr<rpc::ClientStream> stream_;

@@ -175,7 +175,7 @@ void LinkClient::Connect() {
     hello.credit_bytes = static_cast<std::uint32_t>(allowance_);
     for (const bool bodies : {false, true}) {
       sessions[bodies] = std::make_shared<link::Session>(
-          link::SessionOptions{.window = bodies ? 8u : 3u}, now,
+          link::SessionOptions{.window = 1}, now,
           [life = life_, attempt, bodies](const link::Record& record) {
             life->With([&](LinkClient& client) { client.OnRecord(attempt, bodies, record); });
           },

@@ -63,7 +63,9 @@ class FrameRelay {
   }
   // Only this side hears that its connections ended; the other one's frames go nowhere.
   void CutFor(Side side) {
-    for (const auto& wire : Wires()) End(*wire, side);
+    const auto wires = Wires();
+    for (const auto& wire : wires) Silence(*wire);
+    for (const auto& wire : wires) End(*wire, side);
   }
 
   // Frames that wait.
@@ -159,12 +161,14 @@ class FrameRelay {
     wire.idle.NotifyAll();
   }
 
+  static void Silence(Wire& wire) {
+    base::MutexLock lock(wire.mu);
+    wire.cut = true;
+    for (Direction& direction : wire.direction) direction.waiting.clear();
+  }
+
   static void End(Wire& wire, Side side) {
-    {
-      base::MutexLock lock(wire.mu);
-      wire.cut = true;
-      for (Direction& direction : wire.direction) direction.waiting.clear();
-    }
+    Silence(wire);
     if (const auto session = wire.end[Index(side)].lock()) {
       session->OnTransportEnded(absl::UnavailableError("the connection was cut"));
     }

@@ -1,9 +1,10 @@
 // Records of a log, folded into an image; then a core loads that image.
-//   input := (u8 type, u8 topic, u8 queue, u8 offset, u8 size, head)*
+//   input := (u8 type, u8 topic (from 0x80 on: dead letters), u8 queue, u8 offset, u8 size, head)*
 #include <algorithm>
 #include <string>
 
 #include "core/core.h"
+#include "core/metadata.h"
 #include "core/testing/world.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -16,7 +17,8 @@ void Run(absl::string_view input) {
   while (!input.empty()) {
     core::RecordView record{};
     record.type = static_cast<store::RecordType>(fuzz::TakeByte(input));
-    record.topic_id = fuzz::TakeByte(input);
+    const std::uint64_t topic = fuzz::TakeByte(input);
+    record.topic_id = topic < 0x80 ? topic : (topic & 0x7f) | core::kDeadLetterBit;
     record.queue = fuzz::TakeByte(input);
     record.queue_offset = fuzz::TakeByte(input);
     record.head = input.substr(0, std::min<std::size_t>(fuzz::TakeByte(input), input.size()));
