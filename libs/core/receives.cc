@@ -8,6 +8,8 @@
 // Receives: waiting, and their way through claim and verdicts. claims.cc chooses what is claimed.
 namespace millrace::core {
 
+constexpr std::int64_t kPatienceMillis = 1'000;  // longest wait of a receive that wants none, for a first confirmation
+
 void Core::Impl::OnReceive(const Receive& event, const EventBatch& batch) {
   const absl::string_view topic_name = Text(batch, event.topic), group_name = Text(batch, event.group);
   const auto done = [&](std::uint32_t code, absl::string_view text) {
@@ -42,7 +44,13 @@ void Core::Impl::OnReceive(const Receive& event, const EventBatch& batch) {
     return done(code::kBadRequest,
                 absl::StrCat("correlation ", event.reply.correlation, " waits already on this link"));
   }
-  Receiver& receiver = *AddReceiver(event, batch);
+  Receive patient = event;
+  // Right after a start, and of a group that this very receive made, nothing is handed out until a record is confirmed:
+  // to say "nothing there" before that would be untrue.
+  if (!TurnConfirmed(serving_turn_) || !TurnConfirmed(group->usable_turn)) {
+    patient.wait_millis = std::max(patient.wait_millis, kPatienceMillis);
+  }
+  Receiver& receiver = *AddReceiver(patient, batch);
   receiver.group = group;
   if (topic != nullptr) {
     receiver.subscription = Subscribe(*group, *topic);

@@ -1,5 +1,7 @@
 #include "link/session.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 namespace millrace::link {
@@ -23,7 +25,9 @@ void Session::Attach(std::shared_ptr<FrameSink> sink) {
 
 void Session::QueueLocked(const Record& record) {
   if (pending_.empty() || pending_.back().frame.size() >= kFrameBytes) {
-    pending_.emplace_back().frame.assign(kFrameHeaderBytes, '\0');
+    std::string& frame = pending_.emplace_back().frame;
+    frame.reserve(next_frame_bytes_);
+    frame.assign(kFrameHeaderBytes, '\0');
   }
   AppendRecord(pending_.back().frame, record);
   ++pending_.back().records;
@@ -71,6 +75,7 @@ void Session::FlushNow() {
     std::string frame;
     if (!pending_.empty() && sent_ - answered_ < options_.window) {
       frame = std::move(pending_.front().frame);
+      next_frame_bytes_ = std::min(frame.size() + frame.size() / 4, kFrameBytes);
       counters_.records_out += pending_.front().records;
       ++counters_.frames_out;
       pending_bytes_ -= frame.size() - kFrameHeaderBytes;

@@ -103,6 +103,7 @@ class Session : public std::enable_shared_from_this<Session> {
   };
   std::deque<Pending> pending_ ABSL_GUARDED_BY(mu_);
   std::size_t pending_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  std::size_t next_frame_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // a guess: as much as the last one and a bit
   std::uint32_t sent_ ABSL_GUARDED_BY(mu_) = 0;      // frames with records
   std::uint32_t answered_ ABSL_GUARDED_BY(mu_) = 0;  // of them
   std::uint32_t seen_ ABSL_GUARDED_BY(mu_) = 0;      // frames of the peer

@@ -53,12 +53,14 @@ LogWriter::~LogWriter() {
 void LogWriter::Append(AppendBatch batch) {
   const std::uint64_t bytes = BatchBytes(batch);
   MR_CHECK(bytes <= options_.segment_bytes);
-  base::MutexLock lock(mu_);
-  if (!failed_.ok()) return;
-  MR_CHECK(batch.offset == PlaceFor(end_, bytes, options_.segment_bytes));
-  end_ = batch.offset + bytes;
-  waiting_.push_back({std::move(batch), flushed_.offset});
-  work_.NotifyOne();
+  {
+    base::MutexLock lock(mu_);
+    if (!failed_.ok()) return;
+    MR_CHECK(batch.offset == PlaceFor(end_, bytes, options_.segment_bytes));
+    end_ = batch.offset + bytes;
+    waiting_.push_back({std::move(batch), flushed_.offset});
+  }
+  work_.NotifyOne();  // without the lock: it would wake the writer only to wait for it
 }
 
 absl::Status LogWriter::Drain() {

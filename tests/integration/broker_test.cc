@@ -136,7 +136,7 @@ class BrokerTest : public testing::Test {
     return Call(link::Op::kSend, payload);
   }
 
-  std::vector<Inbox::Message> Receive(const std::string& topic, std::uint32_t batch = 32, std::int64_t wait = 500) {
+  std::vector<Inbox::Message> Receive(const std::string& topic, std::uint32_t batch = 32, std::int64_t wait = 0) {
     auto inbox = std::make_shared<Inbox>();
     std::string payload;
     link::Encode(link::ReceiveRequest{.topic = topic, .group = "g", .client = "c", .filter = "*",

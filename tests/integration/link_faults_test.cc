@@ -200,7 +200,7 @@ TEST_F(LinkFaultsTest, AProxyThatHearsNothingLeavesTheLinkAlone) {
   EXPECT_FALSE(ack->code().has_value());
   peer_->relay.CutAll();
   peer_->relay.Pass(Way::kToProxy);
-  Advance(3'500);
+  Connect(*peer_);
   EXPECT_EQ(CodeOf(ack), 20000u);
   EXPECT_EQ(Progress().acknowledged, 1);
   EXPECT_EQ(Stored(), 2u);
