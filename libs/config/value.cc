@@ -73,7 +73,10 @@ absl::Status ParseValue(absl::string_view text, absl::Duration& value) {
   double days = 0;
   if (absl::EndsWith(text, "d") && absl::SimpleAtod(text.substr(0, text.size() - 1), &days) && std::isfinite(days)) {
     parsed = days * absl::Hours(24);
-  } else if (!absl::ParseDuration(text, &parsed) || parsed == absl::InfiniteDuration()) {
+  } else if (!absl::ParseDuration(text, &parsed)) {
+    parsed = absl::InfiniteDuration();
+  }
+  if (parsed == absl::InfiniteDuration() || parsed == -absl::InfiniteDuration()) {
     return Expected("is not a time span with a unit; write for example 500ms, 10s, 5m, 72h or 3d");
   }
   value = parsed;

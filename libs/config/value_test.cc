@@ -28,7 +28,9 @@ TEST(ValueTest, TimeSpansHaveUnits) {
   EXPECT_EQ(Parsed<absl::Duration>("3d"), absl::Hours(72));
   EXPECT_EQ(Parsed<absl::Duration>("0"), absl::ZeroDuration());
   for (const char* text : {"", "10", "ten", "10 s", "d", "1e400d", "infd", "inf"}) {
-    EXPECT_TRUE(Refused<absl::Duration>(text)) << text;
+    EXPECT_TRUE(Refused<absl::Duration>("-inf"));
+  EXPECT_TRUE(Refused<absl::Duration>("9223372036854775807d"));
+  EXPECT_TRUE(Refused<absl::Duration>(text)) << text;
   }
 }
 
@@ -52,6 +54,8 @@ TEST(ValueTest, SwitchesNumbersAndLists) {
   EXPECT_TRUE(Refused<int>("3000000000"));
   EXPECT_EQ(Parsed<double>("0.25"), 0.25);
   EXPECT_TRUE(Refused<double>("nan"));
+  EXPECT_EQ(FormatValue(9'999'999.0), "9999999");
+  EXPECT_EQ(FormatValue(0.1), "0.1");
   EXPECT_THAT(Parsed<std::vector<std::string>>("a:1, b:2;c:3,"), testing::ElementsAre("a:1", "b:2", "c:3"));
   EXPECT_THAT(Parsed<std::vector<std::string>>(""), testing::IsEmpty());
 }

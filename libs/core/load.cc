@@ -73,6 +73,7 @@ absl::Status Core::Impl::LoadMetadata(const ImageReader& image) {
   MR_RETURN_IF_ERROR(ScanAll(image, "t", 9, "topic", [&](absl::string_view key, absl::string_view value) {
     auto topic = DecodeTopic(value);
     if (!topic || topic->id != key::Number64(key, 1)) return false;
+    if (topic->queues == 0 || topic->queues > kTopicQueuesMax) return false;
     AddTopic(*std::move(topic));
     return true;
   }));

@@ -8,11 +8,6 @@
 
 // Topics and groups: created, changed, deleted. Every change is one metadata record, flushed before it is answered.
 namespace millrace::core {
-namespace {
-
-constexpr std::uint32_t kQueuesMax = 65'536;
-
-}  // namespace
 
 Topic* Core::Impl::FindTopic(absl::string_view name) const {
   const auto found = topic_names_.find(name);
@@ -151,9 +146,9 @@ void Core::Impl::OnPutTopic(const PutTopic& event, const EventBatch& batch) {
     return AnswerError(event.reply, code::kIllegalTopic,
                        absl::StrCat("topic name \"", config->name, "\" is empty or begins with ", kDeadLetterPrefix));
   }
-  if (config->queues == 0 || config->queues > kQueuesMax) {
+  if (config->queues == 0 || config->queues > kTopicQueuesMax) {
     return AnswerError(event.reply, code::kBadRequest, absl::StrCat("topic ", config->name, " with ", config->queues,
-                                                                    " queues; 1 to ", kQueuesMax, " are allowed"));
+                                                                    " queues; 1 to ", kTopicQueuesMax, " are allowed"));
   }
   Topic* topic = FindTopic(config->name);
   if (topic != nullptr && event.update == 0) {

@@ -1,4 +1,6 @@
 #include <deque>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -132,6 +134,35 @@ TEST(SessionTest, ASinkThatComesAfterTheEndIsClosed) {
   EXPECT_TRUE(late->closed);
   a.session->Send({.correlation = 1, .op = Op::kAck});
   EXPECT_TRUE(late->frames.empty());
+}
+
+// A sink that lets records gather.
+class GatheringSink final : public FrameSink {
+ public:
+  void Write(std::string frame) override { frames.push_back(std::move(frame)); }
+  void Close() override {}
+  bool Later(const std::function<void()>& flush) override {
+    flushes.push_back(flush);
+    return true;
+  }
+  std::vector<std::string> frames;
+  std::vector<std::function<void()>> flushes;
+};
+
+TEST(SessionTest, ASinkThatComesBackLaterGetsOneFrameForAll) {
+  End a;
+  const auto sink = std::make_shared<GatheringSink>();
+  const auto b = std::make_shared<Session>(SessionOptions{}, 0, [](const Record&) {}, [](const absl::Status&) {});
+  b->Attach(sink);
+  for (std::uint64_t i = 1; i <= 3; ++i) b->Send({.correlation = i, .op = Op::kAck});
+  EXPECT_TRUE(sink->frames.empty());
+  ASSERT_EQ(sink->flushes.size(), 1u);
+  sink->flushes[0]();
+  ASSERT_EQ(sink->frames.size(), 1u);
+  a.session->OnFrame(sink->frames[0], 0);
+  EXPECT_EQ(a.heard.size(), 3u);
+  b->Send({.correlation = 4, .op = Op::kAck});
+  EXPECT_EQ(sink->flushes.size(), 2u);
 }
 
 TEST(SessionTest, ABigPayloadTravelsInPieces) {

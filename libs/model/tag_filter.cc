@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "model/text.h"
 
@@ -70,6 +69,15 @@ bool TagFilter::MayMatch(std::uint32_t hash) const {
   return matches_all() || std::binary_search(hashes_.begin(), hashes_.end(), hash);
 }
 
-std::string TagFilter::text() const { return matches_all() ? "*" : absl::StrJoin(tags_, "||"); }
+std::string TagFilter::text() const {
+  if (matches_all()) return "*";
+  std::string text;
+  for (const std::string& tag : tags_) {
+    // Beside a tag's own bar the separator would be read one byte too early or too late.
+    const bool bars_meet = !text.empty() && (text.back() == '|' || tag.front() == '|');
+    absl::StrAppend(&text, text.empty() ? "" : bars_meet ? " || " : "||", tag);
+  }
+  return text;
+}
 
 }  // namespace millrace::model

@@ -45,6 +45,13 @@ TEST(TagFilterTest, AListMatchesItsTagsExactly) {
   EXPECT_THAT(Filter(filter.text()).tags(), ElementsAre("A", "b"));
 }
 
+TEST(TagFilterTest, TheNormalisedTextReadsBackTheSameBesideBars) {
+  for (const char* expression : {"A| || B", "A || |B", "0| || |*|T"}) {
+    const TagFilter filter = Filter(expression);
+    EXPECT_EQ(Filter(filter.text()).tags(), filter.tags()) << expression;
+  }
+}
+
 TEST(TagFilterTest, TheHashOnlyExcludes) {
   const TagFilter filter = Filter("Aa");
   EXPECT_TRUE(filter.MayMatch(TagHash("BB")));

@@ -57,6 +57,7 @@ class EventLoop {
     used_.NotifyAll();
   }
   void Unuse() { --users_; }
+  bool polling() const { return polling_; }
 
   // From a handler: `run` comes on this thread once no more events are ready (or after a good many of them), so that
   // what they all have to say can leave together. False, and `run` never comes: this is not the thread of `loop`.
@@ -108,7 +109,9 @@ class EventLoop {
 
   void WaitForUsers() {
     base::MutexLock lock(mu_);
+    polling_ = false;
     while (users_ == 0) used_.Wait(mu_);
+    polling_ = true;
   }
 
   static inline thread_local EventLoop* current_ = nullptr;  // whose thread this is
@@ -116,6 +119,7 @@ class EventLoop {
   grpc::ServerBuilder builder_;
   const std::shared_ptr<grpc::ServerCompletionQueue> queue_;
   std::atomic<int> users_{0};
+  std::atomic<bool> polling_{true};
   base::Mutex mu_;
   base::CondVar used_;
   std::vector<std::function<void()>> soon_;  // the thread's, as is `events_`

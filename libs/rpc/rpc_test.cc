@@ -2,15 +2,19 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "rpc/event_loop.h"
 #include "rpc/server.h"
 
 namespace millrace::rpc {
@@ -168,6 +172,88 @@ TEST_F(RpcTest, BidiStreamAnswersWhileOpenAndFinishesAfterHalfClose) {
   EXPECT_TRUE(collected->ends.Take().ok());
   ASSERT_EQ(collected->messages.size(), 1000u);
   EXPECT_EQ(collected->messages.Take(), "got 0");
+}
+
+TEST_F(RpcTest, AServerAndItsChannelsShareALoop) {
+  const auto loop = MakeEventLoop();
+  std::mutex mu;
+  std::set<std::thread::id> threads;
+  const auto note = [&] {
+    const std::lock_guard lock(mu);
+    threads.insert(std::this_thread::get_id());
+  };
+  service_.bidi["/t/Bidi"] = [&](Call call) {
+    auto stream = std::make_unique<LambdaStream>();
+    stream->on_message = [&, call](std::string message) {
+      note();
+      call->Write("got " + message);
+    };
+    stream->on_half_close = [call] { call->Finish(absl::OkStatus()); };
+    return stream;
+  };
+  struct Noting final : ClientStreamHandler {
+    std::function<void()> note;
+    Collected collected;
+    void OnMessage(std::string message) override {
+      note();
+      collected.OnMessage(std::move(message));
+    }
+    void OnEnded(const absl::Status& status) override { collected.OnEnded(status); }
+  };
+  Start({.loop = loop});
+  channel_ = MakeChannel(Target(), 1 << 20, loop);
+  auto noting = std::make_shared<Noting>();
+  noting->note = note;
+  {
+    const auto stream = channel_->OpenStream("/t/Bidi", {}, noting);
+    stream->Write("1");
+    EXPECT_EQ(noting->collected.messages.Take(), "got 1");
+    stream->WritesDone();
+    EXPECT_TRUE(noting->collected.ends.Take().ok());
+  }
+  EXPECT_EQ(threads.size(), 1u);
+  server_->Shutdown(0);  // the loop goes on for the channel
+  auto refused = std::make_shared<Collected>();
+  const auto late = channel_->OpenStream("/t/Bidi", {}, refused);
+  EXPECT_EQ(refused->ends.Take().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(RpcTest, ALoopThatNobodyUsesServesTheNextCall) {
+  const auto loop = MakeEventLoop();
+  Start({.loop = loop});
+  for (int round = 0; round < 3; ++round) {
+    while (loop->polling()) std::this_thread::yield();
+    const auto answer = MakeChannel(Target())->CallAndWait("/t/Echo", {}, "hello", kLongMillis);
+    ASSERT_TRUE(answer.ok()) << answer.status();
+  }
+}
+
+TEST_F(RpcTest, SoonRunsOnceWhatIsReadyHasBeenHandled) {
+  struct Gathering final : ClientStreamHandler {
+    ClientStream* stream = nullptr;
+    Mailbox<std::string> gathered;
+    std::string waiting;
+    bool asked = false;
+    void OnMessage(std::string message) override {
+      waiting += message;
+      if (std::exchange(asked, true)) return;
+      ASSERT_TRUE(stream->Soon([this] {
+        asked = false;
+        gathered.Put(std::exchange(waiting, ""));
+      }));
+    }
+    void OnEnded(const absl::Status&) override {}
+  };
+  Start();
+  auto gathering = std::make_shared<Gathering>();
+  const auto stream = channel_->OpenStream("/t/Bidi", {}, gathering);
+  gathering->stream = stream.get();
+  EXPECT_FALSE(stream->Soon([] { ADD_FAILURE() << "this is not the thread of the handlers"; }));
+  stream->Write("1");
+  stream->Write("2");
+  std::string all;
+  while (all != "got 1got 2") all += gathering->gathered.Take();
+  channel_.reset();
 }
 
 TEST_F(RpcTest, HandlerSeesHeadersAuthorityPeerAndDeadline) {

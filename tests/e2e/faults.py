@@ -14,6 +14,7 @@ VICTIMS = ("proxy-1", "nameserver-1", "broker", "proxy-2", "broker", "nameserver
 SLOW_TOPIC = "slow"
 SLOW_SECONDS = 20
 SLOW_MESSAGES = 6
+IDLE_SECONDS = 600
 
 
 class SlowHandlers:
@@ -114,12 +115,31 @@ def relay(directory, _seed):
         cluster.check_alive()
 
 
+def idle(directory, seed):
+    """Ten minutes without a message: every consumer is still connected, and gets the next one at once."""
+    with FiveCluster(directory).start(seed) as cluster, Agents(os.path.join(directory, "agents")) as agents:
+        cluster.create_topic("idle")
+        options = {"endpoints": cluster.endpoints(), "topic": "idle", "tls": "off"}
+        consumers = []
+        for language in available():
+            cluster.create_group(f"idle-{language}")
+            consumers.append(agents.start(language, "push", language, group=f"idle-{language}", count=1, **options))
+        for agent in consumers:
+            agent.wait_ready()
+        time.sleep(IDLE_SECONDS)
+        agents.start(available()[0], "send", "sender", count=1, **options).wait(30)
+        for agent in consumers:
+            agent.wait(60)
+            if len(agent.of("deliver")) != 1:
+                raise AssertionError(f"{agent.name} has {agent.summary()} after {IDLE_SECONDS} idle seconds")
+
+
 def suites(kind, directory, long, seed):
-    """(name, function) of the cases of e2e_kill, e2e_drain or e2e_relay."""
+    """(name, function) of the cases of e2e_kill, e2e_drain, e2e_relay or e2e_idle."""
     def run(attempt):
         place = os.path.join(directory, f"{kind}-{attempt}")
         if kind == "kill":
             kill(place, 20 if long else 3, seed)
         else:
-            {"drain": drain, "relay": relay}[kind](place, seed)
+            {"drain": drain, "relay": relay, "idle": idle}[kind](place, seed)
     yield kind, run

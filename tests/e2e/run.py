@@ -45,7 +45,7 @@ def run_case(name, function, repeats):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("suite", choices=sorted(SDKS) + ["kill", "drain", "relay"])
+    parser.add_argument("suite", choices=sorted(SDKS) + ["kill", "drain", "relay", "idle"])
     parser.add_argument("--mode", choices=sorted(MODES) + ["all"], default="all")
     parser.add_argument("--only", default="", help="cases: basic, tls, failures; separated by commas")
     parser.add_argument("--repeats", type=int, default=1, help="how often a failed case is run again")

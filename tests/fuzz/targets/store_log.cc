@@ -28,7 +28,7 @@ std::uint32_t RepairRecords(std::string& bytes, std::size_t at, std::size_t end)
   std::uint32_t batch = seed;
   for (std::size_t record = at + store::kBatchHeaderBytes; record + store::kRecordHeaderBytes <= end;) {
     const auto length = base::Load<std::uint32_t>(bytes.data() + record);
-    if (length < 8 || length > end - record) break;
+    if (length < store::kRecordHeaderBytes || length > end - record) break;
     const absl::string_view view = absl::string_view(bytes).substr(record, length);
     const std::uint32_t checksum = base::Crc32c(view.substr(8), base::Crc32c(view.substr(0, 4), SeedOf(record, seed)));
     base::Store(bytes.data() + record + 4, checksum);
@@ -55,6 +55,7 @@ void Repair(std::string& bytes) {
     base::Store(bytes.data() + at + 52, RepairRecords(bytes, at, std::min<std::size_t>(bytes.size(), at + length)));
     previous = base::Crc32c(absl::string_view(bytes).substr(at, 60), seed);
     base::Store(bytes.data() + at + 60, previous);
+    if (length > bytes.size()) return;
     at += store::PaddedBytes(length);
   }
 }
