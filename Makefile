@@ -10,6 +10,8 @@ export MILLRACE_BIN ?= $(CURDIR)/$(RELEASE)/bin
 CTEST := ctest --output-on-failure --no-tests=error -j$(shell nproc)
 # gRPC and Protobuf are not instrumented: the thread sanitizer looks at what lies below the transport.
 TSAN_SKIPS := '^(rpc_test|port_test)$$'
+# With MILLRACE_LONG: a million operations, every crash point.
+LONGER := '^(core_property_test|core_allocation_test|log_crash_test)$$'
 FUZZ_SECONDS ?= 60
 DATA ?= data
 
@@ -36,6 +38,7 @@ test: ## Unit, integration, wire and end-to-end tests
 test-all: test test-asan test-tsan test-thread-safety fuzz ## All of that, the long tests, sanitizers, fuzz targets
 	E2E_LONG=1 python3 -B tests/e2e/run.py kill
 	E2E_LONG=1 $(CTEST) --test-dir $(RELEASE) -L '^long$$'
+	MILLRACE_LONG=1 $(CTEST) --test-dir $(RELEASE) -R $(LONGER)
 
 test-asan: ## Unit and integration tests under the address and undefined-behaviour sanitizers
 	@scripts/install-build-deps

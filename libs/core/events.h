@@ -133,8 +133,17 @@ struct ReceiveCancelled {
   ReplyTo reply;
 };
 
-// kNotRead: the answer was full before it; it stays ready. Some verdict before it is kMatch.
-enum class VerdictResult : std::uint32_t { kMatch = 1, kReject = 2, kGone = 3, kUnreadable = 4, kNotRead = 5 };
+// kUnreadable: what is stored is damaged; it is passed as skipped. kNotRead: the answer was full before it; it stays
+// ready, and some verdict before it is kMatch. kDiskFailed: the disk did not answer; it is looked at again after a
+// second.
+enum class VerdictResult : std::uint32_t {
+  kMatch = 1,
+  kReject = 2,
+  kGone = 3,
+  kUnreadable = 4,
+  kNotRead = 5,
+  kDiskFailed = 6,
+};
 
 struct Verdict {
   VerdictResult result = VerdictResult::kGone;
@@ -183,7 +192,8 @@ struct ForwardDeadLetter {
   Handle handle;
 };
 
-// Answer to the action ReadBody. result: kMatch (body is set) or kGone / kUnreadable.
+// Answer to the action ReadBody. result: kMatch (body is set), kGone or kUnreadable; a disk that fails is asked until it
+// answers.
 struct BodyRead {
   std::uint64_t token = 0;
   BodyRef body;

@@ -231,6 +231,7 @@ class Core::Impl {
   void OnEntryTimer(Entry& entry);
   void EndLease(Entry& entry, bool counted, std::int64_t wait);
   void GiveBack(Entry& entry);
+  void LookAgainLater(Entry& entry);
   void MakeReady(Entry& entry);
   void ReleaseBarriers();
   std::int64_t Backoff(const GroupConfig& group, std::uint32_t step) const;

@@ -94,6 +94,13 @@ void Core::Impl::EndLease(Entry& entry, bool counted, std::int64_t wait) {
   }
 }
 
+// The disk could not say what it is: nothing was delivered, so nothing counts.
+void Core::Impl::LookAgainLater(Entry& entry) {
+  SetState(entry, EntryState::kWaiting);
+  entry.end = now_ + options_.return_millis;
+  ArmLease(entry);
+}
+
 // An offer came to nothing. The second in a row makes it suspect: from then on it goes out alone, later and later, and
 // a return counts.
 void Core::Impl::GiveBack(Entry& entry) {

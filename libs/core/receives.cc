@@ -209,6 +209,10 @@ void Core::Impl::JudgeEntry(Receiver& receiver, std::uint32_t index, const Verdi
       return Pass(entry, &PassedCounters::expired, kBlockChanged);
     case VerdictResult::kUnreadable:
       return Pass(entry, &PassedCounters::skipped, kBlockChanged);
+    case VerdictResult::kDiskFailed:
+      entry.receiver = nullptr;
+      receiver.entries[index] = nullptr;
+      return LookAgainLater(entry);
   }
 }
 

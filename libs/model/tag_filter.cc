@@ -77,7 +77,7 @@ std::string TagFilter::text() const {
     const bool bars_meet = !text.empty() && (text.back() == '|' || tag.front() == '|');
     absl::StrAppend(&text, text.empty() ? "" : bars_meet ? " || " : "||", tag);
   }
-  return text;
+  return text == "*" ? "*||" : text;  // the one tag "*" is not everything
 }
 
 }  // namespace millrace::model

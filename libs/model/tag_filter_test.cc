@@ -45,8 +45,8 @@ TEST(TagFilterTest, AListMatchesItsTagsExactly) {
   EXPECT_THAT(Filter(filter.text()).tags(), ElementsAre("A", "b"));
 }
 
-TEST(TagFilterTest, TheNormalisedTextReadsBackTheSameBesideBars) {
-  for (const char* expression : {"A| || B", "A || |B", "0| || |*|T"}) {
+TEST(TagFilterTest, TheNormalisedTextReadsBackTheSame) {
+  for (const char* expression : {"A| || B", "A || |B", "0| || |*|T", "*||", "* || B"}) {
     const TagFilter filter = Filter(expression);
     EXPECT_EQ(Filter(filter.text()).tags(), filter.tags()) << expression;
   }

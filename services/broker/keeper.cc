@@ -117,16 +117,19 @@ void Keeper::Run() {
       if (stopping_) return;
       woken_ = false;
     }
-    absl::Status status = FoldFlushed();
-    const bool due = image_.applied().offset - image_.flushed().offset >= options_.flush_bytes ||
-                     clock_.MonotonicMillis() - last_flush_millis_ >= options_.flush_millis;
-    if (status.ok() && due && image_.applied().offset != image_.flushed().offset) status = FlushAll();
-    if (status.ok()) status = Retain();
-    if (!status.ok()) {
+    if (const absl::Status status = FoldFlushed(); !status.ok()) {
       // The log has everything: nothing is lost, but segments stay until this is mended.
       MR_LOG(Error, "the state image cannot be kept; restart the broker on a healthy disk",
              {{"error", status.message()}});
       return;
+    }
+    const bool due = image_.applied().offset - image_.flushed().offset >= options_.flush_bytes ||
+                     clock_.MonotonicMillis() - last_flush_millis_ >= options_.flush_millis;
+    absl::Status status = Retain();
+    if (due && image_.applied().offset != image_.flushed().offset) status.Update(FlushAll());
+    if (!status.ok()) {
+      MR_LOG(Error, "the store's files cannot be written, segments stay until they can; make room on the volume",
+             {{"error", status.message()}});
     }
   }
 }

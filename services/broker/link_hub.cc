@@ -12,7 +12,7 @@ namespace millrace::broker {
 namespace {
 
 constexpr absl::string_view kStreamMethod = "/millrace.link.v1.Link/Stream";
-constexpr std::uint32_t kRequests = 0, kBodies = 1;
+constexpr std::uint32_t kBodies = 1;  // Hello::stream
 
 class CallSink final : public link::FrameSink {
  public:

@@ -1,6 +1,7 @@
 #include "services/broker/reader.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/log.h"
@@ -9,6 +10,8 @@
 
 namespace millrace::broker {
 namespace {
+
+constexpr std::chrono::seconds kRetryAfter(1);  // of a body that the disk did not give
 
 // Where the stored message begins in a record's payload, and the origin of a dead letter (docs/formats/records.md).
 bool Locate(const store::LogRecord& record, FoundMessage& found) {
@@ -61,17 +64,24 @@ void Reader::Stop() {
 }
 
 void Reader::Run() {
-  while (true) {
-    std::function<void()> job;
-    {
-      base::MutexLock lock(mu_);
-      while (jobs_.empty() && !stopping_) work_.Wait(mu_);
-      if (stopping_) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
+  std::function<void()> job;
+  while (WaitForJob(job)) job();
+}
+
+bool Reader::WaitForJob(std::function<void()>& job) {
+  base::MutexLock lock(mu_);
+  while (jobs_.empty() && !stopping_) {
+    if (later_.empty()) {
+      work_.Wait(mu_);
+      continue;
     }
-    job();
+    work_.WaitFor(mu_, kRetryAfter);
+    if (jobs_.empty()) jobs_.swap(later_);
   }
+  if (stopping_) return false;
+  job = std::move(jobs_.front());
+  jobs_.pop_front();
+  return true;
 }
 
 void Reader::Add(std::function<void()> job) {
@@ -89,7 +99,7 @@ core::VerdictResult Reader::FindEntry(std::uint64_t topic_id, std::uint32_t queu
   if (!found.ok()) {
     MR_LOG(Error, "a consume queue cannot be read", {{"queue", queue}, {"queue_offset", queue_offset},
                                                      {"error", found.status().message()}});
-    return core::VerdictResult::kUnreadable;
+    return core::VerdictResult::kDiskFailed;  // the index can be built again: its damage passes nothing
   }
   if (!filter.MayMatch(static_cast<std::uint32_t>(found->tag_field))) return core::VerdictResult::kReject;
   entry = *found;
@@ -104,7 +114,7 @@ core::VerdictResult Reader::ReadEntry(std::uint64_t topic_id, std::uint32_t queu
     if (absl::IsNotFound(record.status())) return core::VerdictResult::kGone;
     MR_LOG(Error, "a stored message cannot be read", {{"queue", queue}, {"queue_offset", queue_offset},
                                                       {"error", record.status().message()}});
-    return core::VerdictResult::kUnreadable;
+    return absl::IsDataLoss(record.status()) ? core::VerdictResult::kUnreadable : core::VerdictResult::kDiskFailed;
   }
   if (record->topic_id != topic_id || record->queue != queue || record->queue_offset != queue_offset ||
       !Locate(*record, found)) {
@@ -195,6 +205,11 @@ void Reader::ReadBody(const core::ReadBody& request) {
     event.token = request.token;
     FoundMessage found;
     event.result = Find(request.topic_id, request.queue, request.queue_offset, found);
+    if (event.result == core::VerdictResult::kDiskFailed) {
+      base::MutexLock lock(mu_);
+      later_.push_back([this, request] { ReadBody(request); });
+      return;
+    }
     if (event.result == core::VerdictResult::kMatch) {
       event.tag_hash = found.tag_hash;
       event.id_hash = found.id_hash;

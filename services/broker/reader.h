@@ -77,6 +77,7 @@ class Reader {
   core::VerdictResult Find(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue_offset,
                            FoundMessage& found) const;
   void Add(std::function<void()> job);
+  bool WaitForJob(std::function<void()>& job);
 
   const store::CommitLog& log_;
   const store::QueueStore& queues_;
@@ -88,6 +89,7 @@ class Reader {
   base::Mutex mu_;
   base::CondVar work_;
   std::deque<std::function<void()>> jobs_ ABSL_GUARDED_BY(mu_);
+  std::deque<std::function<void()>> later_ ABSL_GUARDED_BY(mu_);  // after a second, when nothing else is to do
   std::map<std::uint64_t, ReadClaim> claims_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::thread> threads_;

@@ -46,6 +46,8 @@ class BrokerLink {
   // How the client's stream ended (answer number of the DeliveryEnd, or of a Delivery when it broke before). Ignored when
   // the answer came over a link that is gone: its broker has taken the offers back.
   virtual void ReportAnswer(std::uint64_t answer, bool well) = 0;
+  // The client's stream has taken another piece of the answer: its offers live on.
+  virtual void AnswerWritten(std::uint64_t) {}
   // The client's stream has taken this many bytes of deliveries (Delivery::stored): credit for more. Exactly once each.
   virtual void ReturnCredit(std::size_t bytes) = 0;
 

@@ -139,6 +139,7 @@ std::vector<std::string> ClientRegistry::Terminate(absl::string_view client) {
 
 void ClientRegistry::Tick() {
   std::vector<std::shared_ptr<CommandStream>> streams;
+  std::vector<std::shared_ptr<WaitingPoll>> polls;
   {
     base::MutexLock lock(mu_);
     const std::int64_t silent_since = clock_.MonotonicMillis() - kForgetAfterMillis;
@@ -148,9 +149,11 @@ void ClientRegistry::Tick() {
     });
     for (const auto& [id, client] : clients_) {
       streams.insert(streams.end(), client.streams.begin(), client.streams.end());
+      polls.insert(polls.end(), client.polls.begin(), client.polls.end());
     }
   }
   for (const auto& stream : streams) stream->Refresh();
+  for (const auto& poll : polls) poll->Progress();
 }
 
 void ClientRegistry::EndPolls() {

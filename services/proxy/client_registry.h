@@ -39,6 +39,8 @@ class WaitingPoll {
   virtual ~WaitingPoll() = default;
   // Answers MESSAGE_NOT_FOUND now, unless a message has come already.
   virtual void EndEarly() = 0;
+  // Once a second: tells the broker when its client has taken more of the answer.
+  virtual void Progress() = 0;
 };
 
 // Clients that this proxy has seen: their settings, streams and polls; passes signs of life on to every broker.
@@ -69,7 +71,8 @@ class ClientRegistry {
   // The client has said that it ends: forgets it and ends its polls. The groups it was known with.
   std::vector<std::string> Terminate(absl::string_view client);
 
-  // Once a second: forgets clients that were silent for two minutes and have no stream, and refreshes the streams.
+  // Once a second: forgets clients that were silent for two minutes and have no stream, refreshes the streams, and looks
+  // at the progress of polls.
   void Tick();
   void EndPolls();
   void CloseStreams(const absl::Status& status);

@@ -295,10 +295,11 @@ void LinkClient::OnHello(std::uint64_t attempt, bool bodies, const link::Record&
 void LinkClient::BringUp() {
   up_ = true;
   broker_set_ = hellos_[0].set;
-  roster_.ForEachLiving(clock_.MonotonicMillis(), [&](const link::ClientRecord& client, bool streams_ended) {
-    QueueClient(link::Op::kClientRegistered, client);
+  const auto queue = [this](const link::ClientRecord& client, bool streams_ended) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    QueueClient(link::Op::kClientRegistered, client);  // mu_ is held
     if (streams_ended) QueueClient(link::Op::kClientStreamsEnded, client);
-  });
+  };
+  roster_.ForEachLiving(clock_.MonotonicMillis(), queue);
   for (auto& [correlation, call] : calls_) {
     call.sent = true;
     QueueRequest(correlation, call.op, call.payload, call.deadline);
@@ -457,6 +458,18 @@ void LinkClient::ReportAnswer(std::uint64_t answer, bool well) {
   std::string payload;
   Encode(link::AnswerEnded{answer, well}, payload);
   session->Send({.op = link::Op::kAnswerEnded, .payload = payload});
+}
+
+void LinkClient::AnswerWritten(std::uint64_t answer) {
+  std::shared_ptr<link::Session> session;
+  {
+    base::MutexLock lock(mu_);
+    if (open_answers_.find(answer) == open_answers_.end()) return;
+    session = requests_;
+  }
+  std::string payload;
+  Encode(link::AnswerEnded{.answer = answer}, payload);
+  session->Send({.op = link::Op::kAnswerWritten, .payload = payload});
 }
 
 void LinkClient::ReturnCredit(std::size_t bytes) {

@@ -42,6 +42,7 @@ class LinkClient final : public BrokerLink {
   std::uint64_t Receive(std::string payload, std::int64_t timeout_millis, std::shared_ptr<Receiver> receiver) override;
   void CancelReceive(std::uint64_t receive) override;
   void ReportAnswer(std::uint64_t answer, bool well) override;
+  void AnswerWritten(std::uint64_t answer) override;
   void ReturnCredit(std::size_t bytes) override;
   void RegisterClient(absl::string_view client, absl::string_view group) override;
   void SignOfLife(absl::string_view client, absl::string_view group) override;

@@ -129,6 +129,18 @@ void ReceiveStream::OnEnd(const link::DeliveryEnd& end) {
   EndWithStatus(parts_, context_, is_error ? BrokerError(end.code, end.text) : NoMessage());
 }
 
+void ReceiveStream::Progress() {
+  const std::size_t unsent = context_.call().UnsentBytes();
+  std::uint64_t answer = 0;
+  {
+    base::MutexLock lock(mu_);
+    const bool writing = state_ == State::kDelivering || state_ == State::kEnding;
+    if (writing && unsent < unsent_) answer = answer_;
+    unsent_ = unsent;
+  }
+  if (answer != 0) link_.AnswerWritten(answer);
+}
+
 void ReceiveStream::EndEarly() {
   {
     base::MutexLock lock(mu_);

@@ -135,11 +135,18 @@ TEST_F(DiskFaultsTest, AFullDiskRefusesSendsAndARestartWithSpaceHasEverything) {
   EXPECT_EQ(bodies, (std::vector<std::string>{"1", "2", "3"}));
 }
 
-TEST_F(DiskFaultsTest, AMessageThatCannotBeReadIsNotDelivered) {
+TEST_F(DiskFaultsTest, AMessageThatTheDiskDidNotGiveIsDeliveredLater) {
   fs_->FailNth(FaultyFileSystem::Operation::kRead, 1, absl::UnavailableError("input/output error"));
   const auto received = control_->Receive("t");
   EXPECT_EQ(CodeOf(received), kOk);
   EXPECT_EQ(received->messages().size(), 2u);
+  EXPECT_EQ(Progress().skipped, 0);
+  EXPECT_EQ(Progress().waiting, 1);
+  Advance(1'000);
+  const auto later = control_->Receive("t");
+  ASSERT_EQ(CodeOf(later), kOk);
+  ASSERT_EQ(later->messages().size(), 1u);
+  EXPECT_EQ(later->messages()[0].attempt, 1u);
 }
 
 }  // namespace
