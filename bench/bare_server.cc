@@ -34,9 +34,7 @@ class Call {
       return Next();
     }
     switch (state_) {
-      case State::kAccept:
-        state_ = State::kRead;
-        return stream_->Read(&request_, this);
+      case State::kAccept: state_ = State::kRead; return stream_->Read(&request_, this);
       case State::kRead: {
         state_ = State::kWrite;
         static const std::string kAnswer = FixedAnswer();
@@ -44,8 +42,7 @@ class Call {
         answer_ = grpc::ByteBuffer(&slice, 1);
         return stream_->WriteAndFinish(answer_, grpc::WriteOptions(), grpc::Status::OK, this);
       }
-      case State::kWrite:
-        return Next();
+      case State::kWrite: return Next();
     }
   }
 

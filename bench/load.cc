@@ -51,10 +51,11 @@ void Print(const char* what, Tally& tally, double seconds) {
   const auto at = [&](double q) {
     return tally.millis.empty() ? 0.0 : tally.millis[static_cast<std::size_t>(q * (tally.millis.size() - 1))];
   };
-  std::printf("{\"op\":\"%s\",\"ok\":%llu,\"failed\":%llu,\"seconds\":%.3f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
-              "\"error\":\"%s\"}\n",
-              what, static_cast<unsigned long long>(tally.ok), static_cast<unsigned long long>(tally.failed), seconds,
-              at(0.5), at(0.99), tally.first_error.c_str());
+  std::printf(
+      "{\"op\":\"%s\",\"ok\":%llu,\"failed\":%llu,\"seconds\":%.3f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
+      "\"error\":\"%s\"}\n",
+      what, static_cast<unsigned long long>(tally.ok), static_cast<unsigned long long>(tally.failed), seconds, at(0.5),
+      at(0.99), tally.first_error.c_str());
 }
 
 struct Unary {
@@ -78,8 +79,8 @@ class Load {
     auto* call = new Unary;
     AddHeaders(call->context);
     call->began = Clock::now();
-    call->reader = stub_->PrepareUnaryCall(&call->context, "/apache.rocketmq.v2.MessagingService/" + method, request,
-                                           &queue_);
+    call->reader =
+        stub_->PrepareUnaryCall(&call->context, "/apache.rocketmq.v2.MessagingService/" + method, request, &queue_);
     call->reader->StartCall();
     call->reader->Finish(&call->answer, &call->status, call);
     ++in_flight_;
@@ -221,7 +222,8 @@ int main(int argc, char** argv) {
     return Consume(load, args[2], args[3], std::atoi(args[4].c_str()), std::strtoull(args[5].c_str(), nullptr, 10),
                    std::atof(args[6].c_str()));
   }
-  std::fprintf(stderr, "usage: load HOST:PORT send TOPIC IN_FLIGHT SECONDS [BODY_BYTES]\n"
-                       "       load HOST:PORT consume TOPIC GROUP ACKS_IN_FLIGHT COUNT SECONDS\n");
+  std::fprintf(stderr,
+               "usage: load HOST:PORT send TOPIC IN_FLIGHT SECONDS [BODY_BYTES]\n"
+               "       load HOST:PORT consume TOPIC GROUP ACKS_IN_FLIGHT COUNT SECONDS\n");
   return 2;
 }

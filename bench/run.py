@@ -2,8 +2,9 @@
 """make bench: what sends, receives and acknowledgements cost, as ratios of runs made side by side.
 
 Starts nameserver, broker and proxy as separate processes and, beside them, the cheapest gRPC C++ server (bare_server),
-once with one thread and once with two; ratios are to the cheaper of both. Each pair runs all under the same load; CPU is user + system time of /proc/PID/stat per message. Medians of the pairs
-are printed as a Markdown table. Refuses to start when the machine is busy, and when another run holds the lock.
+once with one thread and once with two; ratios are to the cheaper of both. Each pair runs all under the same load; CPU
+is user + system time of /proc/PID/stat per message. Medians of the pairs are printed as a Markdown table. Refuses to
+start when the machine is busy, and when another run holds the lock.
 """
 import argparse
 import fcntl
@@ -27,7 +28,8 @@ LOAD_MAX = 0.5
 
 class Process:
     def __init__(self, *command):
-        self.child = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.child = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                      text=True)
         self.ready = self.child.stdout.readline()
         if not self.ready.startswith("ready:"):
             raise SystemExit(f"{command[0]} did not start: {self.ready!r}")
@@ -111,8 +113,9 @@ def sends(cluster, bares, in_flight, pairs, seconds):
         frames.append(grown("millrace_link_records_in_total") / max(1, grown("millrace_link_frames_in_total")))
         syncs.append(result["ok"] / max(1, grown("millrace_commitlog_syncs_total")))
     middle = statistics.median
-    return (f"| {in_flight} | {middle(rates):,.0f} | {middle(o[0] for o in ours):.1f} | {middle(o[1] for o in ours):.1f} "
-            f"| {middle(t[0] for t in theirs):.1f} | {middle(t[1] for t in theirs):.1f} | **{middle(ratios):.2f}** | {middle(frames):.1f} | {middle(syncs):.1f} |")
+    cells = [f"{in_flight}", f"{middle(rates):,.0f}"]
+    cells += [f"{middle(o[i] for o in ours):.1f}" for i in (0, 1)] + [f"{middle(t[i] for t in theirs):.1f}" for i in (0, 1)]
+    return "| " + " | ".join([*cells, f"**{middle(ratios):.2f}**", f"{middle(frames):.1f}", f"{middle(syncs):.1f}"]) + " |"
 
 
 def consume(cluster, acks, pairs, count):
@@ -140,15 +143,16 @@ def main():
     except OSError:
         raise SystemExit("another benchmark run holds build/bench.lock; wait for it")
     if os.getloadavg()[0] > LOAD_MAX:
-        raise SystemExit(f"the load average is {os.getloadavg()[0]:.2f}, above the limit {LOAD_MAX}; stop what runs and try again")
+        raise SystemExit(f"the load average is {os.getloadavg()[0]:.2f}, above the limit {LOAD_MAX}; "
+                         "stop what runs and try again")
     bares = [Process(BUILD / "bench/bare_server", "0", threads) for threads in ("1", "2")]
     for flush in arguments.flush.split(","):
         cluster = Cluster(flush)
         effective = "sync" if cluster.metrics().get("millrace_store_flush_sync") == 1 else "async"
-        print(f"\nSendMessage 1 KiB, store.flush {effective} (read back), {arguments.pairs} pairs of {arguments.seconds} s, "
-              f"CPU in us per message\n")
-        print("| in flight | sends/s | proxy | broker | bare, 1 thread | bare, 2 threads | (proxy + broker) / cheaper bare "
-              "| records per frame | sends per fdatasync |")
+        print(f"\nSendMessage 1 KiB, store.flush {effective} (read back), {arguments.pairs} pairs of "
+              f"{arguments.seconds} s, CPU in us per message\n")
+        print("| in flight | sends/s | proxy | broker | bare, 1 thread | bare, 2 threads | (proxy + broker) / cheaper "
+              "bare | records per frame | sends per fdatasync |")
         print("|---|---|---|---|---|---|---|---|---|")
         for in_flight in map(int, arguments.in_flight.split(",")):
             print(sends(cluster, bares, in_flight, arguments.pairs, arguments.seconds), flush=True)

@@ -30,9 +30,7 @@ constexpr std::uint64_t kSegmentBytes = 64 << 20;
 constexpr int kRecordBytes = 1024;
 constexpr double kLoadLimit = 0.5;
 
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double Seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());

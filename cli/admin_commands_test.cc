@@ -263,12 +263,15 @@ TEST_F(CliTest, TheAdminAddressComesFromTheFlagElseTheVariableElseTheDefault) {
 
 TEST_F(CliTest, TheExitCodeTellsWhatWentWrong) {
   using Response = v1::ListTopicsResponse;
-  const std::vector<std::pair<int, int>> cases = {
-      {v2::BAD_REQUEST, kExitUsage},        {v2::ILLEGAL_TOPIC, kExitUsage},   {v2::TOPIC_NOT_FOUND, kExitNotFound},
-      {v2::UNAUTHORIZED, kExitForbidden},   {v2::FORBIDDEN, kExitForbidden},   {v2::PROXY_TIMEOUT, kExitUnavailable},
-      {v2::TOO_MANY_REQUESTS, kExitUnavailable},
-      {v2::PRECONDITION_FAILED, kExitConflict},
-      {v2::INTERNAL_SERVER_ERROR, kExitFailed}};
+  const std::vector<std::pair<int, int>> cases = {{v2::BAD_REQUEST, kExitUsage},
+                                                  {v2::ILLEGAL_TOPIC, kExitUsage},
+                                                  {v2::TOPIC_NOT_FOUND, kExitNotFound},
+                                                  {v2::UNAUTHORIZED, kExitForbidden},
+                                                  {v2::FORBIDDEN, kExitForbidden},
+                                                  {v2::PROXY_TIMEOUT, kExitUnavailable},
+                                                  {v2::TOO_MANY_REQUESTS, kExitUnavailable},
+                                                  {v2::PRECONDITION_FAILED, kExitConflict},
+                                                  {v2::INTERNAL_SERVER_ERROR, kExitFailed}};
   for (const auto& [code, exit_code] : cases) {
     FakeServer server;
     std::swap(server_, server);

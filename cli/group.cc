@@ -68,8 +68,9 @@ void AddSettings(CLI::App& command, Flags& flags) {
   command.add_option("--backoff", flags.backoff, "Pauses between attempts; exp: 5 s doubled up to 2 h (new: default)")
       ->type_name("exp|MS,MS,...|default")
       ->check(CLI::Validator(CheckBackoff, ""));
-  command.add_option("--renew-limit", flags.renew_limit,
-                     "How long the server renews a push consumer's lease, such as 15m; 0: the server's own limit")
+  command
+      .add_option("--renew-limit", flags.renew_limit,
+                  "How long the server renews a push consumer's lease, such as 15m; 0: the server's own limit")
       ->type_name("DURATION")
       ->check(CLI::Validator(CheckDuration, ""));
   command.add_option("--lite-topic", flags.lite_topic, "Parent topic of the lite topics that it consumes")
@@ -94,13 +95,9 @@ int Put(Session& session, const std::string& method, const Flags& flags) {
   return kExitOk;
 }
 
-int Create(Session& session, const Flags& flags) {
-  return Put<v1::CreateGroupRequest>(session, "CreateGroup", flags);
-}
+int Create(Session& session, const Flags& flags) { return Put<v1::CreateGroupRequest>(session, "CreateGroup", flags); }
 
-int Update(Session& session, const Flags& flags) {
-  return Put<v1::UpdateGroupRequest>(session, "UpdateGroup", flags);
-}
+int Update(Session& session, const Flags& flags) { return Put<v1::UpdateGroupRequest>(session, "UpdateGroup", flags); }
 
 int List(Session& session) {
   v1::ListGroupsResponse response;
@@ -151,9 +148,8 @@ void AddGroup(CLI::App& app, Session& session) {
     CLI::App* command = add(verb, what);
     auto flags = std::make_shared<Flags>();
     command->add_option("NAME", flags->name, "Full name of the group")->required();
-    command->callback([&session, flags, action] {
-      session.action = [&session, flags, action] { return action(session, *flags); };
-    });
+    command->callback(
+        [&session, flags, action] { session.action = [&session, flags, action] { return action(session, *flags); }; });
     return std::make_pair(command, flags.get());
   };
   for (const auto& [command, flags] : {add_named("create", "Create a consumer group", Create),

@@ -19,14 +19,10 @@ std::string LiteModelText(v1::LiteModel model) {
 }
 
 Json ToJson(const v1::Progress& progress) {
-  return Json{{"ready", progress.ready()},
-              {"in_flight", progress.in_flight()},
-              {"waiting", progress.waiting()},
-              {"acknowledged", progress.acknowledged()},
-              {"rejected", progress.rejected()},
-              {"dead_lettered", progress.dead_lettered()},
-              {"skipped", progress.skipped()},
-              {"expired", progress.expired()}};
+  return Json{{"ready", progress.ready()},       {"in_flight", progress.in_flight()},
+              {"waiting", progress.waiting()},   {"acknowledged", progress.acknowledged()},
+              {"rejected", progress.rejected()}, {"dead_lettered", progress.dead_lettered()},
+              {"skipped", progress.skipped()},   {"expired", progress.expired()}};
 }
 
 template <typename Message>
@@ -36,10 +32,8 @@ void PutAge(const Message& message, Json& json) {
 
 Json ToJson(const v1::GroupQueue& queue) {
   Json json = ToJson(queue.progress());
-  Json with_place{{"queue", queue.queue()},
-                  {"minimum", queue.minimum()},
-                  {"maximum", queue.maximum()},
-                  {"next", queue.next()}};
+  Json with_place{
+      {"queue", queue.queue()}, {"minimum", queue.minimum()}, {"maximum", queue.maximum()}, {"next", queue.next()}};
   with_place.update(json);
   if (queue.has_oldest_open_offset()) with_place["oldest_open_offset"] = queue.oldest_open_offset();
   PutAge(queue, with_place);

@@ -105,16 +105,14 @@ MessageClient::MessageClient(Session& session)
       channel_(session.env.connect(session.proxy)) {}
 
 Outcome MessageClient::Unreachable(const absl::Status& status) const {
-  return {ExitCodeOf(status),
-          absl::StrCat("no answer from the proxy at ", session_.proxy, " (", status.message(),
-                       "); start one with `millrace up`, or name another with --proxy HOST:PORT")};
+  return {ExitCodeOf(status), absl::StrCat("no answer from the proxy at ", session_.proxy, " (", status.message(),
+                                           "); start one with `millrace up`, or name another with --proxy HOST:PORT")};
 }
 
 template <typename Response>
 Outcome MessageClient::Call(const std::string& method, const std::string& request, Response& response) {
-  const auto answer =
-      channel_->CallAndWait(kService + method, {{"x-mq-client-id", client_id_}, {"x-mq-language", "CPP"}}, request,
-                            session_.timeout_millis);
+  const auto answer = channel_->CallAndWait(
+      kService + method, {{"x-mq-client-id", client_id_}, {"x-mq-language", "CPP"}}, request, session_.timeout_millis);
   if (!answer.ok()) return Unreachable(answer.status());
   if (!response.ParseFromString(*answer)) {
     return {kExitFailed, absl::StrCat("the answer of ", session_.proxy, " to ", method,
@@ -173,8 +171,7 @@ Outcome MessageClient::Acknowledge(const std::string& topic, const std::string& 
   return outcome;
 }
 
-Outcome MessageClient::GiveBack(const std::string& topic, const std::string& group,
-                                const v2::AckMessageEntry& entry) {
+Outcome MessageClient::GiveBack(const std::string& topic, const std::string& group, const v2::AckMessageEntry& entry) {
   v2::ChangeInvisibleDurationRequest request;
   request.mutable_topic()->set_name(topic);
   request.mutable_group()->set_name(group);

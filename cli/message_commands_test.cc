@@ -153,9 +153,9 @@ TEST_F(ReceiveTest, NoAckGivesBackWhatItHasShownAtTheEnd) {
   changed.mutable_status()->set_code(v2::OK);
   server_.On("ChangeInvisibleDuration", changed);
   EXPECT_EQ(Run({"message", "receive", "orders", "--group", "readers", "--no-ack"}), kExitOk) << err_.str();
-  EXPECT_THAT(server_.Methods(), ElementsAre("ReceiveMessage", "ReceiveMessage", "ReceiveMessage",
-                                             "ChangeInvisibleDuration", "ChangeInvisibleDuration",
-                                             "NotifyClientTermination"));
+  EXPECT_THAT(server_.Methods(),
+              ElementsAre("ReceiveMessage", "ReceiveMessage", "ReceiveMessage", "ChangeInvisibleDuration",
+                          "ChangeInvisibleDuration", "NotifyClientTermination"));
   const auto asked = server_.Asked<v2::ChangeInvisibleDurationRequest>("ChangeInvisibleDuration", 1);
   EXPECT_EQ(asked.receipt_handle(), "handle 6");
   EXPECT_EQ(asked.invisible_duration().seconds(), 0);

@@ -114,7 +114,9 @@ void AddMessageSend(CLI::App& noun, Session& session) {
   CLI::Option* body = command->add_option("--body", flags->body, "Text of one message")->type_name("TEXT");
   command->add_option("--file", flags->file, "File whose bytes are one message")->type_name("FILE")->excludes(body);
   command->add_option("--tag", flags->tag, "Tag, for filters")->type_name("TAG");
-  command->add_option("--key", flags->keys, "Key, for queries; may be repeated")->type_name("KEY")->expected(1)
+  command->add_option("--key", flags->keys, "Key, for queries; may be repeated")
+      ->type_name("KEY")
+      ->expected(1)
       ->take_all();
   command->add_option("--property", flags->properties, "Property of your own; may be repeated")
       ->type_name("NAME=VALUE")

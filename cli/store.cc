@@ -27,7 +27,8 @@ absl::StatusOr<OfflineStore> OpenStore(io::FileSystem& files, const std::string&
   for (const char* below : {"", "/store", "/broker", "/broker/store"}) {
     if (files.Exists(path + below + "/identity")) return OfflineStore::Open(files, path + below);
   }
-  return absl::NotFoundError(absl::StrCat(path, ": no store here (no file `identity`); give the directory that has "
+  return absl::NotFoundError(absl::StrCat(path,
+                                          ": no store here (no file `identity`); give the directory that has "
                                           "commitlog/ in it"));
 }
 
@@ -96,7 +97,8 @@ int InspectDirectory(Session& session, io::FileSystem& files, const std::string&
     session.env.out << Text(json);
   } else {
     session.env.out << "identity    " << json["identity"].dump() << "\ncheckpoint  " << json["checkpoint"].dump()
-                    << "\n\n" << table.Text();
+                    << "\n\n"
+                    << table.Text();
   }
   return read.ok() ? kExitOk : FailWith(session, read);
 }
@@ -110,8 +112,10 @@ int Inspect(Session& session, io::FileSystem& files, const std::string& path) {
   if (absolute.parent_path().filename() == "commitlog" && absl::SimpleAtoi(absolute.filename().string(), &first)) {
     return InspectSegment(session, files, absolute, first);
   }
-  return Fail(session, kExitUsage, path + ": not a file that this command reads; give a broker's directory or a "
-              "segment in its commitlog/");
+  return Fail(session, kExitUsage,
+              path +
+                  ": not a file that this command reads; give a broker's directory or a "
+                  "segment in its commitlog/");
 }
 
 }  // namespace

@@ -46,26 +46,16 @@ Json ToJson(const store::LogRecord& record) {
 
 std::string TypeName(store::RecordType type) {
   switch (type) {
-    case store::RecordType::kMessage:
-      return "message";
-    case store::RecordType::kVisible:
-      return "visible";
-    case store::RecordType::kRemoved:
-      return "removed";
-    case store::RecordType::kCarried:
-      return "carried";
-    case store::RecordType::kProgress:
-      return "progress";
-    case store::RecordType::kDeadLetter:
-      return "dead-letter";
-    case store::RecordType::kMetadata:
-      return "metadata";
-    case store::RecordType::kStart:
-      return "start";
-    case store::RecordType::kEpoch:
-      return "epoch";
-    case store::RecordType::kSeal:
-      return "seal";
+    case store::RecordType::kMessage: return "message";
+    case store::RecordType::kVisible: return "visible";
+    case store::RecordType::kRemoved: return "removed";
+    case store::RecordType::kCarried: return "carried";
+    case store::RecordType::kProgress: return "progress";
+    case store::RecordType::kDeadLetter: return "dead-letter";
+    case store::RecordType::kMetadata: return "metadata";
+    case store::RecordType::kStart: return "start";
+    case store::RecordType::kEpoch: return "epoch";
+    case store::RecordType::kSeal: return "seal";
   }
   return absl::StrCat("type-", static_cast<int>(type));
 }
@@ -82,9 +72,9 @@ Json ToJson(const store::LogBatch& batch) {
 }
 
 std::string ToText(const store::LogBatch& batch) {
-  std::string text = absl::StrFormat("batch %d: %d bytes, epoch %d, %s, durable end %d, records %d\n", batch.offset,
-                                     batch.bytes, batch.epoch, TimeText(batch.log_time_millis), batch.durable_end,
-                                     batch.records.size());
+  std::string text =
+      absl::StrFormat("batch %d: %d bytes, epoch %d, %s, durable end %d, records %d\n", batch.offset, batch.bytes,
+                      batch.epoch, TimeText(batch.log_time_millis), batch.durable_end, batch.records.size());
   for (const store::LogRecord& record : batch.records) {
     absl::StrAppend(&text, "  ", record.offset, " ", TypeName(record.type), ": ", record.payload.size(), " bytes");
     if (record.topic_id != 0) {

@@ -73,12 +73,10 @@ class StoreTest : public testing::Test {
     out_.str("");
     err_.str("");
     std::istringstream in;
-    Environment env{.in = in,
-                    .out = out_,
-                    .err = err_,
-                    .clock = clock_,
-                    .connect = nullptr,
-                    .variable = [](const char*) { return std::string(); }};
+    Environment env{
+        .in = in, .out = out_, .err = err_, .clock = clock_, .connect = nullptr, .variable = [](const char*) {
+          return std::string();
+        }};
     return cli::Run(std::move(arguments), env);
   }
 
@@ -99,8 +97,8 @@ class StoreTest : public testing::Test {
       if (!entry.is_regular_file()) continue;
       std::ostringstream bytes;
       bytes << std::ifstream(entry.path(), std::ios::binary).rdbuf();
-      contents[entry.path().string()] = absl::StrCat(entry.last_write_time().time_since_epoch().count(), " ",
-                                                     bytes.str());
+      contents[entry.path().string()] =
+          absl::StrCat(entry.last_write_time().time_since_epoch().count(), " ", bytes.str());
     }
     return contents;
   }
@@ -128,7 +126,8 @@ TEST_F(StoreTest, VerifyAsJson) {
   },
   "segments": 2,
   "first": 0,
-  "end": )", end_, R"(,
+  "end": )",
+                                     end_, R"(,
   "batches": 12,
   "records": 12,
   "torn_bytes": 0

@@ -81,13 +81,9 @@ int Put(Session& session, const std::string& method, const Flags& flags) {
   return kExitOk;
 }
 
-int Create(Session& session, const Flags& flags) {
-  return Put<v1::CreateTopicRequest>(session, "CreateTopic", flags);
-}
+int Create(Session& session, const Flags& flags) { return Put<v1::CreateTopicRequest>(session, "CreateTopic", flags); }
 
-int Update(Session& session, const Flags& flags) {
-  return Put<v1::UpdateTopicRequest>(session, "UpdateTopic", flags);
-}
+int Update(Session& session, const Flags& flags) { return Put<v1::UpdateTopicRequest>(session, "UpdateTopic", flags); }
 
 int List(Session& session) {
   v1::ListTopicsResponse response;
@@ -147,9 +143,8 @@ void AddTopic(CLI::App& app, Session& session) {
     CLI::App* command = add(verb, what);
     auto flags = std::make_shared<Flags>();
     command->add_option("NAME", flags->name, "Full name of the topic")->required();
-    command->callback([&session, flags, action] {
-      session.action = [&session, flags, action] { return action(session, *flags); };
-    });
+    command->callback(
+        [&session, flags, action] { session.action = [&session, flags, action] { return action(session, *flags); }; });
     return std::make_pair(command, flags.get());
   };
   for (const auto& [command, flags] : {add_named("create", "Create a topic", Create),

@@ -72,12 +72,13 @@ proxy::LinkClient::OpenStream InProcess(broker::LinkHub& hub, const base::Clock&
 void SayWhatNext(const std::string& proxy, const std::string& admin) {
   const std::string where = proxy == "127.0.0.1:8081" ? "" : absl::StrCat(" --proxy ", proxy);
   const std::string at = admin == "127.0.0.1:8083" ? "" : absl::StrCat(" --admin ", admin);
-  std::printf("\nSDKs connect to %s, plaintext or TLS. In another terminal:\n"
-              "  millrace message send hello --body 'first words'%s\n"
-              "  millrace message receive hello --group readers%s\n"
-              "  millrace group describe readers%s\n"
-              "Ctrl-C stops.\n",
-              proxy.c_str(), where.c_str(), where.c_str(), at.c_str());
+  std::printf(
+      "\nSDKs connect to %s, plaintext or TLS. In another terminal:\n"
+      "  millrace message send hello --body 'first words'%s\n"
+      "  millrace message receive hello --group readers%s\n"
+      "  millrace group describe readers%s\n"
+      "Ctrl-C stops.\n",
+      proxy.c_str(), where.c_str(), where.c_str(), at.c_str());
   std::fflush(stdout);
 }
 
@@ -114,8 +115,8 @@ int RunUp(int argc, char** argv) {
                                .epoch = (*broker)->broker().epoch(),
                                .first_version = (*broker)->broker().start_number() << 32},
       clock));
-  auto proxy = proxy::Proxy::Start(config.proxy, config.broker.name, InProcess((*broker)->broker().links(), clock), *fs,
-                                   clock);
+  auto proxy =
+      proxy::Proxy::Start(config.proxy, config.broker.name, InProcess((*broker)->broker().links(), clock), *fs, clock);
   if (!proxy.ok()) return Explain(proxy.status());
 
   const http::CollectedBy metrics([&](http::MetricFamilies& families) {
@@ -127,9 +128,9 @@ int RunUp(int argc, char** argv) {
   (*page)->SetReady(true);
   const std::string clients = process::Dialable(config.proxy.listen, (*proxy)->port());
   const std::string admin = process::Dialable(config.proxy.admin_listen, (*proxy)->admin_port());
-  process::SayReady(absl::StrCat("up proxy=", clients, " admin=", admin, " http=",
-                                 process::Dialable(config.common.http_listen, (*page)->port()), " broker=", links,
-                                 " nameserver=", names, " data=", config.data));
+  process::SayReady(absl::StrCat("up proxy=", clients, " admin=", admin,
+                                 " http=", process::Dialable(config.common.http_listen, (*page)->port()),
+                                 " broker=", links, " nameserver=", names, " data=", config.data));
   SayWhatNext(clients, admin);
 
   process::WaitForStop();

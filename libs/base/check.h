@@ -8,8 +8,8 @@ namespace millrace::base {
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition);
 }  // namespace millrace::base
 
-#define MR_CHECK(condition)                                                   \
-  do {                                                                        \
-    if (!(condition)) [[unlikely]]                                            \
-      ::millrace::base::CheckFailed(__FILE__, __LINE__, #condition);          \
+#define MR_CHECK(condition)                                          \
+  do {                                                               \
+    if (!(condition)) [[unlikely]]                                   \
+      ::millrace::base::CheckFailed(__FILE__, __LINE__, #condition); \
   } while (false)

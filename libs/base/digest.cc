@@ -45,7 +45,8 @@ std::uint64_t SipHash(absl::string_view key, absl::string_view data) {
   std::size_t left = data.size();
   for (; left >= 8; left -= 8, at += 8) absorb(Load<std::uint64_t>(at));
   std::uint64_t last = static_cast<std::uint64_t>(data.size() & 0xff) << 56;
-  for (std::size_t i = 0; i < left; ++i) last |= static_cast<std::uint64_t>(static_cast<unsigned char>(at[i])) << (8 * i);
+  for (std::size_t i = 0; i < left; ++i)
+    last |= static_cast<std::uint64_t>(static_cast<unsigned char>(at[i])) << (8 * i);
   absorb(last);
   v2 ^= 0xff;
   rounds(4);

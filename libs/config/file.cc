@@ -80,8 +80,8 @@ absl::StatusOr<std::vector<FileEntry>> ParseProperties(absl::string_view path, a
 absl::StatusOr<std::vector<FileEntry>> ReadConfigFile(const std::string& path) {
   std::ifstream file(path);
   if (!file) {
-    return absl::NotFoundError(absl::StrCat("the configuration file ", path,
-                                            " cannot be read; give another one with --config"));
+    return absl::NotFoundError(
+        absl::StrCat("the configuration file ", path, " cannot be read; give another one with --config"));
   }
   std::ostringstream content;
   content << file.rdbuf();

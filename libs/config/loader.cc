@@ -139,8 +139,7 @@ void Loader::Apply(Key& key, bool as_rocketmq, absl::string_view text, Source so
   const absl::Status status = as_rocketmq ? key.set_as_rocketmq(text) : key.set(text);
   if (!status.ok()) {
     mistakes_.push_back(absl::StrCat(where, ": ", key.name, ": ",
-                                     key.secret ? "its value" : absl::StrCat("\"", text, "\""), " ",
-                                     status.message()));
+                                     key.secret ? "its value" : absl::StrCat("\"", text, "\""), " ", status.message()));
     return;
   }
   sources_[&key] = source;
@@ -190,9 +189,8 @@ int LoadOrExit(Loader& loader, int argc, char** argv) {
   for (char** variable = environ; *variable != nullptr; ++variable) environment.emplace_back(*variable);
   const absl::Status status = loader.Load(std::vector<std::string>(argv + 1, argv + argc), environment);
   if (!status.ok()) {
-    std::cerr << "configuration: " << absl::StrJoin(absl::StrSplit(std::string(status.message()), '\n'),
-                                                    "\nconfiguration: ")
-              << "\n";
+    std::cerr << "configuration: "
+              << absl::StrJoin(absl::StrSplit(std::string(status.message()), '\n'), "\nconfiguration: ") << "\n";
     return 2;
   }
   if (loader.help()) {

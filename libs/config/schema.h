@@ -43,9 +43,9 @@ struct Key {
   bool is_switch = false;
   bool secret = false;  // never printed
 
-  std::function<absl::Status(absl::string_view text)> set;  // parses, checks, stores
+  std::function<absl::Status(absl::string_view text)> set;              // parses, checks, stores
   std::function<absl::Status(absl::string_view text)> set_as_rocketmq;  // a bare number has RocketMQ's unit
-  std::function<std::string()> text;  // of the value now
+  std::function<std::string()> text;                                    // of the value now
 
   std::string Flag() const { return absl::StrCat("--", name); }
   std::string Variable() const;  // MILLRACE_STORE_FLUSH_INTERVAL
@@ -54,7 +54,7 @@ struct Key {
 
 // All keys of one process. Names, variables and aliases are distinct (MR_CHECK).
 struct KeyTable {
-  std::vector<std::unique_ptr<Key>> keys;  // in the order of declaration
+  std::vector<std::unique_ptr<Key>> keys;                    // in the order of declaration
   std::vector<std::pair<std::string, std::string>> renamed;  // old name -> name
   std::vector<std::function<absl::Status()>> rules;          // Validate() of every struct
 
@@ -86,14 +86,12 @@ class Declaration {
     key_.limits = absl::StrCat(FormatValue(least), " to ", FormatValue(most));
     checks_->push_back([least, most](const M& value) -> absl::Status {
       if (value < least) {
-        return absl::InvalidArgumentError(absl::StrCat("is below the limit ", FormatValue(least),
-                                                       "; set a value from ", FormatValue(least), " to ",
-                                                       FormatValue(most)));
+        return absl::InvalidArgumentError(absl::StrCat("is below the limit ", FormatValue(least), "; set a value from ",
+                                                       FormatValue(least), " to ", FormatValue(most)));
       }
       if (most < value) {
-        return absl::InvalidArgumentError(absl::StrCat("is above the limit ", FormatValue(most),
-                                                       "; set a value from ", FormatValue(least), " to ",
-                                                       FormatValue(most)));
+        return absl::InvalidArgumentError(absl::StrCat("is above the limit ", FormatValue(most), "; set a value from ",
+                                                       FormatValue(least), " to ", FormatValue(most)));
       }
       return absl::OkStatus();
     });
@@ -171,13 +169,13 @@ class Schema {
   Schema(T& target, KeyTable& table) : target_(target), table_(table) {}
 
   template <typename M>
-  Declaration<M> Add(absl::string_view name, M T::* member) {
+  Declaration<M> Add(absl::string_view name, M T::*member) {
     return Declaration<M>(table_.Add(name), target_.*member);
   }
 
   // The keys of a struct inside T.
   template <typename Part>
-  void Include(Part T::* part) {
+  void Include(Part T::*part) {
     DeclareKeys(target_.*part, table_);
   }
 
@@ -194,7 +192,9 @@ template <typename T>
 void DeclareKeys(T& target, KeyTable& table) {
   Schema<T> schema(target, table);
   T::Declare(schema);
-  if constexpr (requires { { target.Validate() } -> std::same_as<absl::Status>; }) {
+  if constexpr (requires {
+                  { target.Validate() } -> std::same_as<absl::Status>;
+                }) {
     table.rules.push_back([&target] { return target.Validate(); });
   }
 }

@@ -125,10 +125,8 @@ std::string FormatValue(double value) {
 }
 
 std::string FormatValue(absl::Duration value) {
-  const std::array<std::pair<absl::Duration, absl::string_view>, 4> units = {{{absl::Hours(1), "h"},
-                                                                             {absl::Minutes(1), "m"},
-                                                                             {absl::Seconds(1), "s"},
-                                                                             {absl::Milliseconds(1), "ms"}}};
+  const std::array<std::pair<absl::Duration, absl::string_view>, 4> units = {
+      {{absl::Hours(1), "h"}, {absl::Minutes(1), "m"}, {absl::Seconds(1), "s"}, {absl::Milliseconds(1), "ms"}}};
   if (value == absl::ZeroDuration()) return "0s";
   for (const auto& [unit, name] : units) {
     absl::Duration rest;

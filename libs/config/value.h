@@ -19,7 +19,7 @@ struct ByteSize {
 
 // `value` is unchanged when the text does not parse; the error says what would.
 absl::Status ParseValue(absl::string_view text, std::string& value);
-absl::Status ParseValue(absl::string_view text, bool& value);          // true, false, on, off, yes, no
+absl::Status ParseValue(absl::string_view text, bool& value);  // true, false, on, off, yes, no
 absl::Status ParseValue(absl::string_view text, std::int64_t& value);
 absl::Status ParseValue(absl::string_view text, int& value);
 absl::Status ParseValue(absl::string_view text, double& value);

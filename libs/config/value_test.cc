@@ -29,8 +29,8 @@ TEST(ValueTest, TimeSpansHaveUnits) {
   EXPECT_EQ(Parsed<absl::Duration>("0"), absl::ZeroDuration());
   for (const char* text : {"", "10", "ten", "10 s", "d", "1e400d", "infd", "inf"}) {
     EXPECT_TRUE(Refused<absl::Duration>("-inf"));
-  EXPECT_TRUE(Refused<absl::Duration>("9223372036854775807d"));
-  EXPECT_TRUE(Refused<absl::Duration>(text)) << text;
+    EXPECT_TRUE(Refused<absl::Duration>("9223372036854775807d"));
+    EXPECT_TRUE(Refused<absl::Duration>(text)) << text;
   }
 }
 

@@ -20,15 +20,15 @@ struct RecordPlan {
   std::int64_t queue_offset = 0;
   std::uint64_t tag_field = 0;
   std::int64_t time_millis = 0;
-  TextRef keys;   // std::uint64_t[]
-  TextRef head;   // bytes in ActionBatch::text
-  BodyRef body;   // taken over by the writer when has_body
+  TextRef keys;  // std::uint64_t[]
+  TextRef head;  // bytes in ActionBatch::text
+  BodyRef body;  // taken over by the writer when has_body
 };
 
 // At most one write batch per turn. `records` is empty when the turn appends nothing.
 struct AppendPlan {
-  std::uint64_t offset = 0;  // physical offset of the batch header
-  std::uint32_t bytes = 0;   // header, records, padding
+  std::uint64_t offset = 0;       // physical offset of the batch header
+  std::uint32_t bytes = 0;        // header, records, padding
   std::uint32_t flush_first = 0;  // 1: metadata or an epoch: flushed before anything is answered, in async mode too
   std::int64_t log_time_millis = 0;
   std::uint64_t epoch = 0;

@@ -44,10 +44,10 @@ void Core::Impl::Deliver(Receiver& receiver, std::uint64_t claim, const std::vec
     answer.entries.push_back(&entry);
     ArmLease(entry);
     const Topic& topic = *receiver.subscription->topic;
-    const DeliverEntry delivered{index, entry.attempt,
-                                 core::Handle{topic.config.id, receiver.group->config.id, entry.offset,
-                                              entry.cursor->queue, entry.delivery, entry.start,
-                                              static_cast<std::uint32_t>(epoch_)}};
+    const DeliverEntry delivered{
+        index, entry.attempt,
+        core::Handle{topic.config.id, receiver.group->config.id, entry.offset, entry.cursor->queue, entry.delivery,
+                     entry.start, static_cast<std::uint32_t>(epoch_)}};
     entries.size += out_->AddText(reinterpret_cast<const char*>(&delivered), sizeof delivered).size;
   }
   sums_.messages_out += matched.size();

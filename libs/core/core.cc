@@ -76,87 +76,55 @@ void Core::Impl::MoveTime(const EventBatch& batch) {
 void Core::Impl::FireTimers() {
   wheel_.Advance(now_, [this](Timer* timer) {
     switch (timer->kind) {
-      case kEntryTimer:
-        return OnEntryTimer(*static_cast<Entry*>(timer));
-      case kAnswerTimer:
-        return OnAnswerTimer(*static_cast<Answer*>(timer));
-      case kReceiverTimer:
-        return OnReceiverDeadline(*static_cast<Receiver*>(timer));
-      case kClientTimer:
-        return OnClientTimer(*static_cast<Client*>(timer));
-      default:
-        MR_CHECK(false);
+      case kEntryTimer: return OnEntryTimer(*static_cast<Entry*>(timer));
+      case kAnswerTimer: return OnAnswerTimer(*static_cast<Answer*>(timer));
+      case kReceiverTimer: return OnReceiverDeadline(*static_cast<Receiver*>(timer));
+      case kClientTimer: return OnClientTimer(*static_cast<Client*>(timer));
+      default: MR_CHECK(false);
     }
   });
 }
 
 void Core::Impl::Handle(EventType type, const char* event, const EventBatch& batch) {
   switch (type) {
-    case EventType::kStarted:
-      return OnStarted(As<Started>(event));
-    case EventType::kInitialise:
-      return OnInitialise(As<Initialise>(event), batch);
-    case EventType::kLinkUp:
-      return;
-    case EventType::kLinkDown:
-      return OnLinkDown(As<LinkDown>(event));
-    case EventType::kSend:
-      return OnSend(As<Send>(event), batch);
-    case EventType::kReceive:
-      return OnReceive(As<Receive>(event), batch);
-    case EventType::kReceiveCancelled:
-      return OnReceiveCancelled(As<ReceiveCancelled>(event));
-    case EventType::kVerdicts:
-      return OnVerdicts(As<Verdicts>(event), batch);
-    case EventType::kAnswerWritten:
-      return OnAnswerWritten(As<AnswerWritten>(event));
-    case EventType::kAnswerEnded:
-      return OnAnswerEnded(As<AnswerEnded>(event));
-    case EventType::kAck:
-      return OnAck(As<Ack>(event), batch);
-    case EventType::kChangeInvisible:
-      return OnChangeInvisible(As<ChangeInvisible>(event), batch);
-    case EventType::kForwardDeadLetter:
-      return OnForwardDeadLetter(As<ForwardDeadLetter>(event), batch);
-    case EventType::kBodyRead:
-      return OnBodyRead(As<BodyRead>(event));
-    case EventType::kClientRegistered:
-      return OnClientRegistered(As<ClientRegistered>(event), batch);
-    case EventType::kClientsAlive:
-      return OnClientsAlive(As<ClientsAlive>(event), batch);
-    case EventType::kClientStreamsEnded:
-      return OnClientStreamsEnded(As<ClientStreamsEnded>(event));
-    case EventType::kClientTerminated:
-      return OnClientTerminated(As<ClientTerminated>(event), batch);
+    case EventType::kStarted: return OnStarted(As<Started>(event));
+    case EventType::kInitialise: return OnInitialise(As<Initialise>(event), batch);
+    case EventType::kLinkUp: return;
+    case EventType::kLinkDown: return OnLinkDown(As<LinkDown>(event));
+    case EventType::kSend: return OnSend(As<Send>(event), batch);
+    case EventType::kReceive: return OnReceive(As<Receive>(event), batch);
+    case EventType::kReceiveCancelled: return OnReceiveCancelled(As<ReceiveCancelled>(event));
+    case EventType::kVerdicts: return OnVerdicts(As<Verdicts>(event), batch);
+    case EventType::kAnswerWritten: return OnAnswerWritten(As<AnswerWritten>(event));
+    case EventType::kAnswerEnded: return OnAnswerEnded(As<AnswerEnded>(event));
+    case EventType::kAck: return OnAck(As<Ack>(event), batch);
+    case EventType::kChangeInvisible: return OnChangeInvisible(As<ChangeInvisible>(event), batch);
+    case EventType::kForwardDeadLetter: return OnForwardDeadLetter(As<ForwardDeadLetter>(event), batch);
+    case EventType::kBodyRead: return OnBodyRead(As<BodyRead>(event));
+    case EventType::kClientRegistered: return OnClientRegistered(As<ClientRegistered>(event), batch);
+    case EventType::kClientsAlive: return OnClientsAlive(As<ClientsAlive>(event), batch);
+    case EventType::kClientStreamsEnded: return OnClientStreamsEnded(As<ClientStreamsEnded>(event));
+    case EventType::kClientTerminated: return OnClientTerminated(As<ClientTerminated>(event), batch);
     case EventType::kFlushed: {
       const auto end = As<Flushed>(event).end;
       if (end > flushed_end_) idle_since_ = now_;
       flushed_end_ = std::max(flushed_end_, end);
       return OnConfirmed(end);
     }
-    case EventType::kWritten:
-      return options_.async_flush ? OnConfirmed(As<Written>(event).end) : void();
-    case EventType::kLogFailed:
-      log_failed_ = true;
-      return;
-    case EventType::kQueueMinimum:
-      return OnQueueMinimum(As<QueueMinimum>(event));
+    case EventType::kWritten: return options_.async_flush ? OnConfirmed(As<Written>(event).end) : void();
+    case EventType::kLogFailed: log_failed_ = true; return;
+    case EventType::kQueueMinimum: return OnQueueMinimum(As<QueueMinimum>(event));
     case EventType::kSpace: {
       const auto space = As<Space>(event);
       writes_refused_ = space.refuse_writes != 0;
       used_percent_ = space.used_percent;
       return;
     }
-    case EventType::kPutTopic:
-      return OnPutTopic(As<PutTopic>(event), batch);
-    case EventType::kDeleteTopic:
-      return OnDeleteTopic(As<DeleteTopic>(event), batch);
-    case EventType::kPutGroup:
-      return OnPutGroup(As<PutGroup>(event), batch);
-    case EventType::kDeleteGroup:
-      return OnDeleteGroup(As<DeleteGroup>(event), batch);
-    case EventType::kQuery:
-      return OnQuery(As<Query>(event), batch);
+    case EventType::kPutTopic: return OnPutTopic(As<PutTopic>(event), batch);
+    case EventType::kDeleteTopic: return OnDeleteTopic(As<DeleteTopic>(event), batch);
+    case EventType::kPutGroup: return OnPutGroup(As<PutGroup>(event), batch);
+    case EventType::kDeleteGroup: return OnDeleteGroup(As<DeleteGroup>(event), batch);
+    case EventType::kQuery: return OnQuery(As<Query>(event), batch);
   }
   MR_CHECK(false);
 }

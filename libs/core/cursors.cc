@@ -11,9 +11,8 @@ Subscription* Core::Impl::Subscribe(Group& group, Topic& topic) {
     place = std::make_unique<Subscription>();
     place->group = &group;
     place->topic = &topic;
-    const auto at = std::find_if(topic.subscriptions.begin(), topic.subscriptions.end(), [&](Subscription* other) {
-      return other->group->config.id > group.config.id;
-    });
+    const auto at = std::find_if(topic.subscriptions.begin(), topic.subscriptions.end(),
+                                 [&](Subscription* other) { return other->group->config.id > group.config.id; });
     topic.subscriptions.insert(at, place.get());
     AddCursors(*place);
   }

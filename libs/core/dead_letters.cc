@@ -32,8 +32,8 @@ void Core::Impl::ReadNextLetters() {
     }
     ++letters_reading_;
     const Cursor& cursor = *letter->entry->cursor;
-    out_->Add(ActionType::kReadBody, ReadBody{letter->id, cursor.subscription->topic->config.id,
-                                              letter->entry->offset, cursor.queue, 0});
+    out_->Add(ActionType::kReadBody,
+              ReadBody{letter->id, cursor.subscription->topic->config.id, letter->entry->offset, cursor.queue, 0});
   }
 }
 

@@ -23,10 +23,16 @@ TEST(EventFile, HasTheDocumentedForm) {
   AppendEventFileHeader(file);
   AppendEventBatch(batch, file);
   EXPECT_EQ(absl::BytesToHexString(file),
-            "4d524556" "01000000"
-            "26000000" "7d9b1bda"
-            "e803000000000000" "01000000" "01000000" "10000000"
-            "1300080000000000" "3412000000000000"
+            "4d524556"
+            "01000000"
+            "26000000"
+            "7d9b1bda"
+            "e803000000000000"
+            "01000000"
+            "01000000"
+            "10000000"
+            "1300080000000000"
+            "3412000000000000"
             "6162");
 }
 
@@ -75,9 +81,7 @@ void Play(World& world, std::uint32_t seed) {
   world.Make("T", "G", 3, 2);
   for (int i = 0; i < 400; ++i) {
     switch (random() % 6) {
-      case 0:
-        world.Send("T", {"a", "b", "c"});
-        break;
+      case 0: world.Send("T", {"a", "b", "c"}); break;
       case 1:
         world.Receive("c" + std::to_string(random() % 3), "G", "T",
                       ReceiveOptions{.wait = 3'000, .renew = random() % 2 == 0});
@@ -103,12 +107,8 @@ void Play(World& world, std::uint32_t seed) {
         messages.clear();
         world.Settle();
         break;
-      case 4:
-        world.Flush();
-        break;
-      case 5:
-        world.AdvanceUnflushed(random() % 3'000);
-        break;
+      case 4: world.Flush(); break;
+      case 5: world.AdvanceUnflushed(random() % 3'000); break;
     }
   }
 }

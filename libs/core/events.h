@@ -104,8 +104,8 @@ struct SendMessage {
 // All messages go to one queue, in order, with contiguous offsets. Answer: SendReply.
 struct Send {
   ReplyTo reply;
-  TextRef topic;     // full name
-  TextRef messages;  // SendMessage[]
+  TextRef topic;                   // full name
+  TextRef messages;                // SendMessage[]
   std::uint32_t message_type = 0;  // v2 MessageType of all of them
   std::uint32_t auto_create = 0;   // 1: create the topic when its name is unknown
 };
@@ -116,8 +116,8 @@ struct Receive {
   TextRef topic;
   TextRef group;
   TextRef client;
-  TextRef attempt_id;  // empty: none
-  TextRef filter;      // normalised tag list "A||B", "*" for all (model/tag_filter.h)
+  TextRef attempt_id;                 // empty: none
+  TextRef filter;                     // normalised tag list "A||B", "*" for all (model/tag_filter.h)
   std::int64_t invisible_millis = 0;  // not used with auto_renew
   std::int64_t wait_millis = 0;       // long poll; 0 answers at once
   std::int32_t queue = -1;            // -1: every queue of the topic
@@ -192,8 +192,8 @@ struct ForwardDeadLetter {
   Handle handle;
 };
 
-// Answer to the action ReadBody. result: kMatch (body is set), kGone or kUnreadable; a disk that fails is asked until it
-// answers.
+// Answer to the action ReadBody. result: kMatch (body is set), kGone or kUnreadable; a disk that fails is asked until
+// it answers.
 struct BodyRead {
   std::uint64_t token = 0;
   BodyRef body;

@@ -72,9 +72,7 @@ absl::Status FoldMetadata(const RecordView& record, ImageWriter& image) {
   base::PutVarint(ids, head.next_group);
   image.Put(key::kIds, ids);
   switch (head.kind) {
-    case MetadataKind::kInitialise:
-      image.Put(key::kCluster, reader.rest());
-      return absl::OkStatus();
+    case MetadataKind::kInitialise: image.Put(key::kCluster, reader.rest()); return absl::OkStatus();
     case MetadataKind::kTopic: {
       const auto topic = DecodeTopic(reader.rest());
       if (!topic) return Bad(record, reader, "topic");
@@ -130,29 +128,21 @@ absl::Status FoldEpoch(const RecordView& record, ImageWriter& image) {
 absl::Status Fold(const RecordView& record, ImageWriter& image) {
   base::ByteReader reader(record.head);
   switch (record.type) {
-    case store::RecordType::kMessage:
-      PutQueueEnd(record, image);
-      return absl::OkStatus();
-    case store::RecordType::kProgress:
-      return FoldProgress(record, reader, record.topic_id, record.queue, image);
-    case store::RecordType::kDeadLetter:
-      return FoldDeadLetter(record, image);
-    case store::RecordType::kMetadata:
-      return FoldMetadata(record, image);
+    case store::RecordType::kMessage: PutQueueEnd(record, image); return absl::OkStatus();
+    case store::RecordType::kProgress: return FoldProgress(record, reader, record.topic_id, record.queue, image);
+    case store::RecordType::kDeadLetter: return FoldDeadLetter(record, image);
+    case store::RecordType::kMetadata: return FoldMetadata(record, image);
     case store::RecordType::kStart: {
       const std::uint64_t start = reader.ReadVarint();
       if (!reader.ok()) return Bad(record, reader, "start number");
       image.Put(key::kStart, Varint(start));
       return absl::OkStatus();
     }
-    case store::RecordType::kEpoch:
-      return FoldEpoch(record, image);
-    case store::RecordType::kSeal:
-      return absl::OkStatus();
+    case store::RecordType::kEpoch: return FoldEpoch(record, image);
+    case store::RecordType::kSeal: return absl::OkStatus();
     case store::RecordType::kVisible:
     case store::RecordType::kRemoved:
-    case store::RecordType::kCarried:
-      break;
+    case store::RecordType::kCarried: break;
   }
   return absl::DataLossError(absl::StrCat("record of type ", static_cast<int>(record.type),
                                           " is not known to this version; start a newer one"));

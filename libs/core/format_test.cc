@@ -83,7 +83,14 @@ std::string GroupBytes() {
 TEST(Format, Block) {
   std::string out;
   Encode(Block(), out);
-  EXPECT_EQ(Hex(out), "0500000000000080" "01" "026331" "e807" "02" "00000304" "3f050101000200");
+  EXPECT_EQ(Hex(out),
+            "0500000000000080"
+            "01"
+            "026331"
+            "e807"
+            "02"
+            "00000304"
+            "3f050101000200");
   BlockValue read;
   ASSERT_TRUE(DecodeBlock(out, read));
   EXPECT_EQ(read.open, Block().open);
@@ -93,11 +100,34 @@ TEST(Format, Block) {
   for (std::size_t cut = 9; cut < out.size(); ++cut) EXPECT_FALSE(DecodeBlock(out.substr(0, cut), read)) << cut;
 }
 
-TEST(Format, Progress) { EXPECT_EQ(Hex(Progress()), "07" "0a" "ac02" "9802" "05010001" "03" "08" "05ff00000000000000"
-                             "0a1a" "050000000000008001026331e80702000003043f050101000200"); }
+TEST(Format, Progress) {
+  EXPECT_EQ(Hex(Progress()),
+            "07"
+            "0a"
+            "ac02"
+            "9802"
+            "05010001"
+            "03"
+            "08"
+            "05ff00000000000000"
+            "0a1a"
+            "050000000000008001026331e80702000003043f050101000200");
+}
 
 TEST(Format, DeadLetterPrefix) {
-  EXPECT_EQ(Hex(Letter()), "12000000" "01" "0154" "02" "ac02" "11" "07" "00" "ad02" "ac02" "00010000" "00");
+  EXPECT_EQ(Hex(Letter()),
+            "12000000"
+            "01"
+            "0154"
+            "02"
+            "ac02"
+            "11"
+            "07"
+            "00"
+            "ad02"
+            "ac02"
+            "00010000"
+            "00");
   std::uint32_t prefix = 0;
   const auto origin = DecodeDeadLetterOrigin(Letter() + "the message", prefix);
   ASSERT_TRUE(origin.ok());
@@ -107,14 +137,35 @@ TEST(Format, DeadLetterPrefix) {
 }
 
 TEST(Format, Topic) {
-  EXPECT_EQ(Hex(TopicBytes()), "01" "03" "09" "066f7264657273" "01" "04" "08" "e807");
+  EXPECT_EQ(Hex(TopicBytes()),
+            "01"
+            "03"
+            "09"
+            "066f7264657273"
+            "01"
+            "04"
+            "08"
+            "e807");
   EXPECT_EQ(DecodeTopic(TopicBytes() + "later fields")->name, "orders");
   for (std::size_t cut = 0; cut < TopicBytes().size(); ++cut) EXPECT_FALSE(DecodeTopic(TopicBytes().substr(0, cut)));
 }
 
 TEST(Format, Group) {
-  EXPECT_EQ(Hex(GroupBytes()), "01" "04" "0a" "0762696c6c696e67" "00" "11" "02" "e807" "8827"
-                               "00" "00" "00" "00000000" "e807");
+  EXPECT_EQ(Hex(GroupBytes()),
+            "01"
+            "04"
+            "0a"
+            "0762696c6c696e67"
+            "00"
+            "11"
+            "02"
+            "e807"
+            "8827"
+            "00"
+            "00"
+            "00"
+            "00000000"
+            "e807");
   EXPECT_EQ(DecodeGroup(GroupBytes() + "later fields")->backoff_millis[1], 5'000);
   for (std::size_t cut = 0; cut < GroupBytes().size(); ++cut) EXPECT_FALSE(DecodeGroup(GroupBytes().substr(0, cut)));
 }
@@ -123,7 +174,12 @@ TEST(Format, MetadataRecord) {
   std::string out;
   Encode(MetadataHead{MetadataKind::kTopic, 9, 4, 5}, out);
   out += TopicBytes();
-  EXPECT_EQ(Hex(out), "02" "09" "04" "05" "010309066f7264657273010408e807");
+  EXPECT_EQ(Hex(out),
+            "02"
+            "09"
+            "04"
+            "05"
+            "010309066f7264657273010408e807");
 }
 
 TEST(Format, ImageOfEachRecord) {
@@ -195,7 +251,13 @@ TEST(Format, LoadRefusesADamagedImageAndNamesTheKey) {
 TEST(Format, HandleIsFlat) {
   const Handle handle{1, 2, 300, 4, 5, 6, 7};
   EXPECT_EQ(Hex(absl::string_view(reinterpret_cast<const char*>(&handle), sizeof handle)),
-            "0100000000000000" "0200000000000000" "2c01000000000000" "04000000" "05000000" "06000000" "07000000");
+            "0100000000000000"
+            "0200000000000000"
+            "2c01000000000000"
+            "04000000"
+            "05000000"
+            "06000000"
+            "07000000");
 }
 
 }  // namespace

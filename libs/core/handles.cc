@@ -108,8 +108,8 @@ void Core::Impl::OnChangeInvisible(const ChangeInvisible& event, const EventBatc
   const Judged judged = JudgeHandle(event.handle, Text(batch, event.topic), Text(batch, event.group));
   if (judged.state == HandleState::kPassed) return AnswerPassed(event.reply);
   Entry* entry = judged.entry;
-  const bool leased = entry != nullptr && (entry->state == EntryState::kOffered ||
-                                           entry->state == EntryState::kHeld || entry->nacked);
+  const bool leased =
+      entry != nullptr && (entry->state == EntryState::kOffered || entry->state == EntryState::kHeld || entry->nacked);
   if (judged.state != HandleState::kOpen || !leased) {
     return AnswerError(event.reply, code::kInvalidReceiptHandle, judged.why.empty() ? kEnded : judged.why);
   }

@@ -181,7 +181,7 @@ class Core::Impl {
   // Of one group: a quarter of the bytes for all.
   std::uint64_t OpenEntriesMax() const { return options_.open_bytes_max / 4 / sizeof(Entry); }
   void SetState(Entry& entry, EntryState state);
-  void Detach(Entry& entry);           // from answer, claim, client, timer, lists
+  void Detach(Entry& entry);  // from answer, claim, client, timer, lists
   void Pass(Entry& entry, std::int64_t PassedCounters::*reason, std::uint8_t change);  // frees the entry
   void FreeEntry(Entry& entry);
   void Advance(Cursor& cursor, std::int64_t next);
@@ -296,9 +296,9 @@ class Core::Impl {
   // The log.
   std::uint64_t turn_ = 0, confirmed_turn_ = 0;
   std::uint64_t log_end_ = 0, confirmed_end_ = 0, flushed_end_ = 0;
-  std::uint64_t planned_bytes_ = 0;   // of this turn's records
+  std::uint64_t planned_bytes_ = 0;  // of this turn's records
   std::uint64_t deferred_bytes_ = 0;
-  std::uint64_t serving_turn_ = 0;    // of the start record: nothing is handed out before it is confirmed
+  std::uint64_t serving_turn_ = 0;  // of the start record: nothing is handed out before it is confirmed
   bool flush_first_ = false;
   bool sealed_ = true;
   std::int64_t idle_since_ = 0;

@@ -71,22 +71,13 @@ void Core::Impl::CheckEntry(const Entry& entry) const {
   MR_CHECK((entry.receiver != nullptr) == (entry.state == EntryState::kClaimed));
   if (entry.answer != nullptr) MR_CHECK(entry.answer->entries[entry.index] == &entry);
   if (entry.receiver != nullptr) MR_CHECK(entry.receiver->entries[entry.index] == &entry);
-  const bool delivery_open =
-      entry.state == EntryState::kOffered || entry.state == EntryState::kHeld || entry.nacked;
+  const bool delivery_open = entry.state == EntryState::kOffered || entry.state == EntryState::kHeld || entry.nacked;
   MR_CHECK(leased == (delivery_open && entry.client != 0));
   switch (entry.state) {
-    case EntryState::kReady:
-      MR_CHECK(queued && !timed);
-      return;
-    case EntryState::kClaimed:
-      MR_CHECK(!queued && !timed);
-      return;
-    case EntryState::kOffered:
-      MR_CHECK(!queued);
-      return;
-    case EntryState::kHeld:
-      MR_CHECK(!queued && (timed || !started_));
-      return;
+    case EntryState::kReady: MR_CHECK(queued && !timed); return;
+    case EntryState::kClaimed: MR_CHECK(!queued && !timed); return;
+    case EntryState::kOffered: MR_CHECK(!queued); return;
+    case EntryState::kHeld: MR_CHECK(!queued && (timed || !started_)); return;
     case EntryState::kWaiting:
       MR_CHECK((queued ? 1 : 0) + (timed ? 1 : 0) + (entry.dying ? 1 : 0) == 1 || !started_);
       return;

@@ -6,8 +6,8 @@
 namespace millrace::core {
 namespace {
 
-constexpr std::int64_t kDefaultBackoff[] = {1'000,   5'000,   10'000,  30'000,  60'000,    120'000,
-                                            180'000, 240'000, 300'000, 360'000, 420'000,   480'000,
+constexpr std::int64_t kDefaultBackoff[] = {1'000,   5'000,   10'000,    30'000,    60'000,    120'000,
+                                            180'000, 240'000, 300'000,   360'000,   420'000,   480'000,
                                             540'000, 600'000, 1'200'000, 1'800'000, 3'600'000, 7'200'000};
 constexpr std::int64_t kExponentialFirst = 5'000;
 constexpr std::int64_t kExponentialMax = 7'200'000;

@@ -38,8 +38,8 @@ void Core::Impl::ArmClient(Client& client) {
 
 void Core::Impl::OnClientTimer(Client& client) {
   const bool silent = silence_ - client.sign >= options_.client_silence_millis;
-  const bool gone = client.streams_ended != kNever &&
-                    silence_ - client.streams_ended >= options_.client_streams_ended_millis;
+  const bool gone =
+      client.streams_ended != kNever && silence_ - client.streams_ended >= options_.client_streams_ended_millis;
   if (!silent && !gone) return ArmClient(client);
   EndClient(client);
   if (client.leases.empty() && silent) return ForgetClient(client);

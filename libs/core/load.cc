@@ -50,9 +50,8 @@ absl::Status Core::Impl::Load(const ImageReader& image, std::uint64_t log_end) {
     start_number_ = static_cast<std::uint32_t>(number);
     return good;
   }));
-  MR_RETURN_IF_ERROR(ScanAll(image, key::kEpoch, 1, "epoch", [&](absl::string_view, absl::string_view value) {
-    return ReadNumber(value, epoch_);
-  }));
+  MR_RETURN_IF_ERROR(ScanAll(image, key::kEpoch, 1, "epoch",
+                             [&](absl::string_view, absl::string_view value) { return ReadNumber(value, epoch_); }));
   MR_RETURN_IF_ERROR(ScanAll(image, key::kCluster, 1, "cluster", [&](absl::string_view, absl::string_view value) {
     base::ByteReader reader(value);
     cluster_ = ReadClusterValue(reader);

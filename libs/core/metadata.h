@@ -50,7 +50,7 @@ struct GroupConfig {
   std::int64_t created_millis = 0;
 };
 
-inline constexpr std::uint32_t kTopicQueuesMax = 65'536;  // of one topic
+inline constexpr std::uint32_t kTopicQueuesMax = 65'536;     // of one topic
 inline constexpr std::uint64_t kDeadLetterBit = 1ull << 63;  // topic id of %DLQ%g is g's id with this bit
 inline constexpr absl::string_view kDeadLetterPrefix = "%DLQ%";
 

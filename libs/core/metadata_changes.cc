@@ -147,8 +147,9 @@ void Core::Impl::OnPutTopic(const PutTopic& event, const EventBatch& batch) {
                        absl::StrCat("topic name \"", config->name, "\" is empty or begins with ", kDeadLetterPrefix));
   }
   if (config->queues == 0 || config->queues > kTopicQueuesMax) {
-    return AnswerError(event.reply, code::kBadRequest, absl::StrCat("topic ", config->name, " with ", config->queues,
-                                                                    " queues; 1 to ", kTopicQueuesMax, " are allowed"));
+    return AnswerError(event.reply, code::kBadRequest,
+                       absl::StrCat("topic ", config->name, " with ", config->queues, " queues; 1 to ", kTopicQueuesMax,
+                                    " are allowed"));
   }
   Topic* topic = FindTopic(config->name);
   if (topic != nullptr && event.update == 0) {
@@ -163,10 +164,10 @@ void Core::Impl::OnPutTopic(const PutTopic& event, const EventBatch& batch) {
     topic = CreateTopic(*std::move(config));
   } else {
     if (config->queues < topic->config.queues || config->type != topic->config.type) {
-      return AnswerError(event.reply, code::kBadRequest,
-                         absl::StrCat("topic ", config->name, " has ", topic->config.queues, " queues and type ",
-                                      static_cast<int>(topic->config.type),
-                                      "; queues can only be added and the type stays"));
+      return AnswerError(
+          event.reply, code::kBadRequest,
+          absl::StrCat("topic ", config->name, " has ", topic->config.queues, " queues and type ",
+                       static_cast<int>(topic->config.type), "; queues can only be added and the type stays"));
     }
     topic->config.queues = config->queues;
     topic->config.access = config->access;

@@ -18,21 +18,38 @@ class Trial : public Ledger {
   void Step() {
     const std::uint32_t pick = Random(100);
     Note("step " + std::to_string(pick) + " at " + std::to_string(now()));
-    if (pick < 14) Send();
-    else if (pick < 30) Receive();
-    else if (pick < 42) { world_.ReleaseClaims(); Turn(); }
-    else if (pick < 52) EndAnswer();
-    else if (pick < 66) Ack();
-    else if (pick < 73) Change();
-    else if (pick < 85) Flush();
-    else if (pick < 93) Tick();
-    else if (pick < 94) Forward();
-    else if (pick < 95) Alive();
-    else if (pick < 96) LinkDown();
-    else if (pick < 97) Terminate();
-    else if (pick < 98) Retire();
-    else if (pick < 99) { world_.ReleaseBodies(); Turn(); }
-    else if (Random(2) == 0) Crash();
+    if (pick < 14)
+      Send();
+    else if (pick < 30)
+      Receive();
+    else if (pick < 42) {
+      world_.ReleaseClaims();
+      Turn();
+    } else if (pick < 52)
+      EndAnswer();
+    else if (pick < 66)
+      Ack();
+    else if (pick < 73)
+      Change();
+    else if (pick < 85)
+      Flush();
+    else if (pick < 93)
+      Tick();
+    else if (pick < 94)
+      Forward();
+    else if (pick < 95)
+      Alive();
+    else if (pick < 96)
+      LinkDown();
+    else if (pick < 97)
+      Terminate();
+    else if (pick < 98)
+      Retire();
+    else if (pick < 99) {
+      world_.ReleaseBodies();
+      Turn();
+    } else if (Random(2) == 0)
+      Crash();
     if (Random(4) == 0) Compare();
   }
 

@@ -203,12 +203,9 @@ void Core::Impl::JudgeEntry(Receiver& receiver, std::uint32_t index, const Verdi
       receiver.entries[index] = nullptr;
       leftover_.push_back(&entry);
       return;
-    case VerdictResult::kReject:
-      return Pass(entry, &PassedCounters::rejected, kBlockChanged);
-    case VerdictResult::kGone:
-      return Pass(entry, &PassedCounters::expired, kBlockChanged);
-    case VerdictResult::kUnreadable:
-      return Pass(entry, &PassedCounters::skipped, kBlockChanged);
+    case VerdictResult::kReject: return Pass(entry, &PassedCounters::rejected, kBlockChanged);
+    case VerdictResult::kGone: return Pass(entry, &PassedCounters::expired, kBlockChanged);
+    case VerdictResult::kUnreadable: return Pass(entry, &PassedCounters::skipped, kBlockChanged);
     case VerdictResult::kDiskFailed:
       entry.receiver = nullptr;
       receiver.entries[index] = nullptr;

@@ -111,7 +111,7 @@ TEST(Rules, DirtyBlocks) {
     world.Flush();
     ReceiveOptions other;
     other.filter = "y";
-    world.Take("c", "G", "T", other);         // rejects 0 and 68: no record of its own
+    world.Take("c", "G", "T", other);          // rejects 0 and 68: no record of its own
     world.Ack(messages[67].handle, "G", "T");  // a record about the second block
     world.Flush();
     world.Crash();
@@ -225,21 +225,24 @@ Options Async() {
 }
 
 TEST(Rules, EpochList) {
-  ExpectNeeded(&Rules::epoch_list, [](const Options& options) {
-    World world(options);
-    world.Make("T", "G");
-    world.Send("T", {"lost"});
-    world.Settle();
-    world.Written();
-    const auto messages = world.Take("c", "G", "T");
-    EXPECT_EQ(messages.size(), 1u);
-    world.Crash(0, true);
-    world.Deposit("T", {"another"});  // takes the lost one's offset
-    world.Crash(0, true);
-    const auto ack = world.Ack(messages[0].handle, "G", "T");
-    world.Flush();
-    return world.replied[ack].code == code::kInvalidReceiptHandle;
-  }, Async());
+  ExpectNeeded(
+      &Rules::epoch_list,
+      [](const Options& options) {
+        World world(options);
+        world.Make("T", "G");
+        world.Send("T", {"lost"});
+        world.Settle();
+        world.Written();
+        const auto messages = world.Take("c", "G", "T");
+        EXPECT_EQ(messages.size(), 1u);
+        world.Crash(0, true);
+        world.Deposit("T", {"another"});  // takes the lost one's offset
+        world.Crash(0, true);
+        const auto ack = world.Ack(messages[0].handle, "G", "T");
+        world.Flush();
+        return world.replied[ack].code == code::kInvalidReceiptHandle;
+      },
+      Async());
 }
 
 TEST(Rules, EpochRefusesAfterOneLossToo) {
@@ -260,24 +263,27 @@ TEST(Rules, EpochRefusesAfterOneLossToo) {
 }
 
 TEST(Rules, MetadataSync) {
-  ExpectNeeded(&Rules::metadata_sync, [](const Options& options) {
-    World world(options);
-    TopicConfig topic;
-    topic.name = "A";
-    const auto created = world.PutTopic(topic);
-    world.Settle();
-    // The writer reports a batch as written; what says flush_first it has made durable before.
-    std::size_t durable = 0;
-    for (const LoggedBatch& batch : world.log) durable += batch.flush_first;
-    world.Written();
-    EXPECT_EQ(world.replied[created].code, code::kOk);
-    const std::uint64_t id = DecodeTopic(world.replied[created].payload)->id;
-    world.Crash(durable == world.log.size() ? 1 : 0, true);
-    topic.name = "B";
-    const auto other = world.PutTopic(topic);
-    world.Flush();
-    return DecodeTopic(world.replied[other].payload)->id != id;
-  }, Async());
+  ExpectNeeded(
+      &Rules::metadata_sync,
+      [](const Options& options) {
+        World world(options);
+        TopicConfig topic;
+        topic.name = "A";
+        const auto created = world.PutTopic(topic);
+        world.Settle();
+        // The writer reports a batch as written; what says flush_first it has made durable before.
+        std::size_t durable = 0;
+        for (const LoggedBatch& batch : world.log) durable += batch.flush_first;
+        world.Written();
+        EXPECT_EQ(world.replied[created].code, code::kOk);
+        const std::uint64_t id = DecodeTopic(world.replied[created].payload)->id;
+        world.Crash(durable == world.log.size() ? 1 : 0, true);
+        topic.name = "B";
+        const auto other = world.PutTopic(topic);
+        world.Flush();
+        return DecodeTopic(world.replied[other].payload)->id != id;
+      },
+      Async());
 }
 
 TEST(Rules, QueueEnd) {

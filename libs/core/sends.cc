@@ -55,8 +55,8 @@ void Core::Impl::OnSend(const Send& event, const EventBatch& batch) {
   if (deferred_.empty() && planned_bytes_ + bytes <= TurnSendLimit()) {
     return TakeSend(event.reply, topic, messages.data(), count, event.message_type, event.auto_create);
   }
-  DeferredSend later{event.reply, std::string(topic.data(), topic.size()), {}, event.message_type,
-                     event.auto_create, bytes};
+  DeferredSend later{event.reply, std::string(topic.data(), topic.size()), {}, event.message_type, event.auto_create,
+                     bytes};
   for (std::size_t i = 0; i < count; ++i) later.messages.push_back(MessageAt(messages.data(), i));
   deferred_bytes_ += bytes;
   deferred_.push(std::move(later));

@@ -33,8 +33,8 @@ enum TimerKind : std::uint8_t { kEntryTimer = 1, kAnswerTimer, kReceiverTimer, k
 // One queue of a topic. Ends are offsets one past the last entry.
 struct Queue {
   std::int64_t minimum = 0;
-  std::int64_t visible = 0;   // confirmed end
-  std::int64_t appended = 0;  // next offset
+  std::int64_t visible = 0;                                        // confirmed end
+  std::int64_t appended = 0;                                       // next offset
   std::vector<std::pair<std::uint64_t, std::int64_t>> epoch_ends;  // (epoch, end when it began), rising; absent: 0
 };
 
@@ -69,13 +69,13 @@ struct Entry : Timer, Node<QueueTag>, Node<ClientTag> {
   Cursor* cursor = nullptr;
   std::int64_t offset = 0;
   EntryState state = EntryState::kReady;
-  bool renewed = false;   // the lease lives as long as its client
-  bool written = false;   // the lease stands in the log, as it is
-  bool suspend = false;   // the end of this delivery does not count
-  bool seen = false;      // was delivered, or leased, in this start
-  bool alone = false;     // goes out without neighbours
-  bool nacked = false;    // kWaiting, and the delivery's handles are good until its end
-  bool dying = false;     // kWaiting for its body: becomes a dead letter
+  bool renewed = false;        // the lease lives as long as its client
+  bool written = false;        // the lease stands in the log, as it is
+  bool suspend = false;        // the end of this delivery does not count
+  bool seen = false;           // was delivered, or leased, in this start
+  bool alone = false;          // goes out without neighbours
+  bool nacked = false;         // kWaiting, and the delivery's handles are good until its end
+  bool dying = false;          // kWaiting for its body: becomes a dead letter
   std::uint32_t attempt = 1;   // of the delivery that is open, else of the next one
   std::uint32_t delivery = 0;  // number of the last delivery
   std::uint32_t start = 0;     // start number in which that was
@@ -146,7 +146,7 @@ struct Subscription {
   Topic* topic = nullptr;
   std::vector<std::unique_ptr<Cursor>> cursors;  // by queue
   List<Receiver, WaitTag> waiting;
-  std::int64_t next_sum = 0;     // of all cursors
+  std::int64_t next_sum = 0;  // of all cursors
   std::int64_t ready = 0, claimed = 0, in_flight = 0, waiting_entries = 0;
   std::uint32_t next_queue = 0;  // where the next claim begins
   bool odd = false;              // who gets the odd place of an answer: retries or new entries
@@ -176,7 +176,7 @@ struct Receiver : Timer, Node<WaitTag> {
   std::string topic;  // kNoTopic: the name that it waits for
   std::string filter;
   std::string attempt_id;
-  std::vector<Entry*> entries;             // of the claim; nullptr: taken away meanwhile
+  std::vector<Entry*> entries;                // of the claim; nullptr: taken away meanwhile
   std::vector<LastAnswer::Item> again_items;  // again: what is asked for, in the claim's order
 };
 
@@ -185,7 +185,7 @@ struct Answer : Timer {
   std::uint32_t slot = 0;
   std::uint64_t id = 0;
   std::uint32_t link = 0;
-  std::uint32_t open = 0;  // entries that are not nullptr
+  std::uint32_t open = 0;   // entries that are not nullptr
   std::uint64_t newer = 0;  // rule answer_id left out: the answer that took its entries over
   std::int64_t begun = 0;
   std::int64_t written = 0;  // last sign of progress
@@ -198,10 +198,10 @@ struct Client : Timer {
   std::uint32_t slot = 0;
   std::uint64_t id = 0;
   std::string name;
-  std::int64_t sign = 0;           // silence clock of the last sign of life
+  std::int64_t sign = 0;                // silence clock of the last sign of life
   std::int64_t streams_ended = kNever;  // silence clock when a living proxy said that all its streams ended
   std::uint32_t registrations = 0;
-  List<Entry, ClientTag> leases;   // every delivery that is open or has handles that are good
+  List<Entry, ClientTag> leases;  // every delivery that is open or has handles that are good
 };
 
 // A message that is becoming a dead letter.

@@ -143,9 +143,9 @@ void Core::Impl::TimeOutWaits() {
     const bool is_answer = wait.kind == WaitKind::kSend || wait.kind == WaitKind::kReply ||
                            wait.kind == WaitKind::kTopicReply || wait.kind == WaitKind::kGroupReply;
     if (!is_answer || wait.answered) continue;
-    FinishWait(wait, code::kMasterPersistenceTimeout,
-               absl::StrCat("not confirmed by the log within ", options_.send_timeout_millis,
-                            " ms; it may be stored or not"));
+    FinishWait(
+        wait, code::kMasterPersistenceTimeout,
+        absl::StrCat("not confirmed by the log within ", options_.send_timeout_millis, " ms; it may be stored or not"));
     wait.answered = true;
   }
 }

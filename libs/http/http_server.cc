@@ -79,8 +79,8 @@ class HttplibServer final : public HttpServer {
       port_ = -1;
     }
     if (port_ < 0) {
-      return absl::AlreadyExistsError(absl::StrCat("http.listen: ", listen,
-                                                   " cannot be bound; is the port in use? give another one"));
+      return absl::AlreadyExistsError(
+          absl::StrCat("http.listen: ", listen, " cannot be bound; is the port in use? give another one"));
     }
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     // stop() is lost on a server that has not begun to run.

@@ -9,7 +9,9 @@
 namespace millrace::http {
 namespace {
 
-double Seconds(const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; }
+double Seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+}
 
 double OpenFiles() {
   std::error_code error;
@@ -22,7 +24,8 @@ double OpenFiles() {
 void CollectProcess(MetricFamilies& families) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  families.Counter("process_cpu_seconds_total", "User and system time.", Seconds(usage.ru_utime) + Seconds(usage.ru_stime));
+  families.Counter("process_cpu_seconds_total", "User and system time.",
+                   Seconds(usage.ru_utime) + Seconds(usage.ru_stime));
   std::ifstream statm("/proc/self/statm");
   double pages = 0, resident = 0;
   if (statm >> pages >> resident) {

@@ -26,9 +26,9 @@ class File {
 };
 
 enum class OpenMode {
-  kRead,        // must exist
-  kReadWrite,   // must exist
-  kCreate,      // created when missing
+  kRead,       // must exist
+  kReadWrite,  // must exist
+  kCreate,     // created when missing
 };
 
 struct Space {

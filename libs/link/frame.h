@@ -18,10 +18,10 @@ inline constexpr std::size_t kRecordHeaderBytes = 20;
 inline constexpr std::size_t kPieceBytes = 1 << 20;  // a longer payload travels in pieces
 
 enum class Op : std::uint16_t {
-  kHello = 1,       // first record of each side on each stream
-  kPing = 2,        // each second; answered by kPong
+  kHello = 1,  // first record of each side on each stream
+  kPing = 2,   // each second; answered by kPong
   kPong = 3,
-  kCredit = 4,      // bytes of deliveries that the proxy has passed on
+  kCredit = 4,  // bytes of deliveries that the proxy has passed on
   // proxy -> broker
   kSend = 16,
   kReceive = 17,

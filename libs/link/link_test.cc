@@ -51,7 +51,14 @@ void Exchange(End& a, End& b) {
 TEST(FrameTest, GoldenBytes) {
   std::string frame("\x02\0\0\0", 4);
   AppendRecord(frame, {.correlation = 7, .op = Op::kAck, .budget_millis = 500, .payload = "hi"});
-  EXPECT_EQ(frame, std::string("\x02\0\0\0" "\x02\0\0\0" "\x07\0\0\0\0\0\0\0" "\x15\0" "\0\0" "\xf4\x01\0\0" "hi", 26));
+  EXPECT_EQ(frame, std::string("\x02\0\0\0"
+                               "\x02\0\0\0"
+                               "\x07\0\0\0\0\0\0\0"
+                               "\x15\0"
+                               "\0\0"
+                               "\xf4\x01\0\0"
+                               "hi",
+                               26));
 }
 
 TEST(FrameTest, EveryCutIsNoticed) {
@@ -152,7 +159,8 @@ class GatheringSink final : public FrameSink {
 TEST(SessionTest, ASinkThatComesBackLaterGetsOneFrameForAll) {
   End a;
   const auto sink = std::make_shared<GatheringSink>();
-  const auto b = std::make_shared<Session>(SessionOptions{}, 0, [](const Record&) {}, [](const absl::Status&) {});
+  const auto b = std::make_shared<Session>(
+      SessionOptions{}, 0, [](const Record&) {}, [](const absl::Status&) {});
   b->Attach(sink);
   for (std::uint64_t i = 1; i <= 3; ++i) b->Send({.correlation = i, .op = Op::kAck});
   EXPECT_TRUE(sink->frames.empty());
@@ -223,21 +231,39 @@ T RoundTrip(const T& value) {
 }
 
 TEST(MessagesTest, RoundTripsAndCutsAreNoticed) {
-  const auto receive = RoundTrip(ReceiveRequest{.topic = "t", .group = "g", .client = "c", .attempt_id = "a",
-                                                .filter = "*", .invisible_millis = 5, .wait_millis = 6, .queue = -1,
-                                                .batch = 32, .bytes_max = 7, .auto_renew = true});
+  const auto receive = RoundTrip(ReceiveRequest{.topic = "t",
+                                                .group = "g",
+                                                .client = "c",
+                                                .attempt_id = "a",
+                                                .filter = "*",
+                                                .invisible_millis = 5,
+                                                .wait_millis = 6,
+                                                .queue = -1,
+                                                .batch = 32,
+                                                .bytes_max = 7,
+                                                .auto_renew = true});
   EXPECT_EQ(receive.queue, -1);
   EXPECT_EQ(receive.filter, "*");
   EXPECT_TRUE(receive.auto_renew);
-  const auto send = RoundTrip(SendRequest{.topic = "t", .message_type = 1, .messages = {{.born_millis = 3,
-                              .tag_hash = 4, .id_hash = 5, .stored = "body"}}});
+  const auto send =
+      RoundTrip(SendRequest{.topic = "t",
+                            .message_type = 1,
+                            .messages = {{.born_millis = 3, .tag_hash = 4, .id_hash = 5, .stored = "body"}}});
   ASSERT_EQ(send.messages.size(), 1u);
   EXPECT_EQ(send.messages[0].stored, "body");
-  const auto delivery = RoundTrip(Delivery{.answer = 1, .handle = "h", .queue = 2, .queue_offset = 3, .attempt = 4,
-                                           .store_millis = 5, .invisible_millis = 6, .origin_topic = "", .stored = "s"});
+  const auto delivery = RoundTrip(Delivery{.answer = 1,
+                                           .handle = "h",
+                                           .queue = 2,
+                                           .queue_offset = 3,
+                                           .attempt = 4,
+                                           .store_millis = 5,
+                                           .invisible_millis = 6,
+                                           .origin_topic = "",
+                                           .stored = "s"});
   EXPECT_EQ(delivery.stored, "s");
   EXPECT_EQ(RoundTrip(DeliveryEnd{.code = 1, .answer = 2, .text = "x"}).text, "x");
-  EXPECT_EQ(RoundTrip(HandleRequest{.topic = "t", .group = "g", .handle = "h", .duration_millis = -1}).duration_millis, -1);
+  EXPECT_EQ(RoundTrip(HandleRequest{.topic = "t", .group = "g", .handle = "h", .duration_millis = -1}).duration_millis,
+            -1);
   EXPECT_EQ(RoundTrip(Reply{.code = 20000, .payload = "p"}).payload, "p");
   EXPECT_EQ(RoundTrip(SendReply{.code = 20000, .queue = 1, .first_offset = 2}).first_offset, 2);
   EXPECT_EQ(RoundTrip(Credit{1ull << 40}).bytes, 1ull << 40);

@@ -16,12 +16,12 @@ inline constexpr std::uint32_t kLinkVersion = 1;
 
 struct Hello {
   std::uint32_t version = kLinkVersion;
-  std::string cluster;          // empty on a proxy that does not know it yet
-  std::string name;             // broker set, or the proxy's id
-  std::uint64_t process = 0;    // broker: start number; proxy: random, the same on both streams of a link
-  std::uint64_t epoch = 0;      // broker
+  std::string cluster;             // empty on a proxy that does not know it yet
+  std::string name;                // broker set, or the proxy's id
+  std::uint64_t process = 0;       // broker: start number; proxy: random, the same on both streams of a link
+  std::uint64_t epoch = 0;         // broker
   std::uint32_t credit_bytes = 0;  // proxy: deliveries that it is ready to hold, in bytes of stored messages
-  std::uint32_t stream = 0;     // 0 requests, 1 bodies
+  std::uint32_t stream = 0;        // 0 requests, 1 bodies
 };
 
 // kCredit: the proxy has passed on deliveries of this many bytes (of stored messages), and is ready for as many more.
@@ -65,19 +65,19 @@ struct ReceiveRequest {
 // A message for a waiting receive (correlation = the receive's). Several of them, then one DeliveryEnd.
 struct Delivery {
   std::uint64_t answer = 0;
-  absl::string_view handle;         // receipt handle, as the client gets it
+  absl::string_view handle;  // receipt handle, as the client gets it
   std::uint32_t queue = 0;
   std::int64_t queue_offset = 0;
   std::uint32_t attempt = 0;
   std::int64_t store_millis = 0;
   std::int64_t invisible_millis = 0;
-  absl::string_view origin_topic;   // of a dead letter; else empty
+  absl::string_view origin_topic;  // of a dead letter; else empty
   absl::string_view stored;
 };
 
 struct DeliveryEnd {
-  std::uint32_t code = 0;     // OK after at least one Delivery
-  std::uint64_t answer = 0;   // 0 when nothing was delivered
+  std::uint32_t code = 0;    // OK after at least one Delivery
+  std::uint64_t answer = 0;  // 0 when nothing was delivered
   absl::string_view text;
 };
 

@@ -8,7 +8,7 @@ namespace millrace::link {
 namespace {
 
 constexpr std::size_t kFrameBytes = 1 << 20;        // a frame is closed once it is this long
-constexpr std::size_t kPiecesBytesMax = 64u << 20;   // of payloads that have only begun to arrive
+constexpr std::size_t kPiecesBytesMax = 64u << 20;  // of payloads that have only begun to arrive
 
 }  // namespace
 

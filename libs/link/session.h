@@ -26,7 +26,8 @@ class FrameSink {
   virtual ~FrameSink() = default;
   virtual void Write(std::string frame) = 0;
   virtual void Close() = 0;
-  // True: `flush` comes in a moment, when what is at hand has been handled, and takes all of it along. False: write now.
+  // True: `flush` comes in a moment, when what is at hand has been handled, and takes all of it along. False: write
+  // now.
   virtual bool Later([[maybe_unused]] const std::function<void()>& flush) { return false; }
 };
 
@@ -104,10 +105,10 @@ class Session : public std::enable_shared_from_this<Session> {
   std::deque<Pending> pending_ ABSL_GUARDED_BY(mu_);
   std::size_t pending_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   std::size_t next_frame_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // a guess: as much as the last one and a bit
-  std::uint32_t sent_ ABSL_GUARDED_BY(mu_) = 0;      // frames with records
-  std::uint32_t answered_ ABSL_GUARDED_BY(mu_) = 0;  // of them
-  std::uint32_t seen_ ABSL_GUARDED_BY(mu_) = 0;      // frames of the peer
-  std::uint32_t told_ ABSL_GUARDED_BY(mu_) = 0;      // of them answered
+  std::uint32_t sent_ ABSL_GUARDED_BY(mu_) = 0;            // frames with records
+  std::uint32_t answered_ ABSL_GUARDED_BY(mu_) = 0;        // of them
+  std::uint32_t seen_ ABSL_GUARDED_BY(mu_) = 0;            // frames of the peer
+  std::uint32_t told_ ABSL_GUARDED_BY(mu_) = 0;            // of them answered
   bool answer_now_ ABSL_GUARDED_BY(mu_) = false;
   bool later_ ABSL_GUARDED_BY(mu_) = false;  // the sink has been asked to come back
   bool writing_ ABSL_GUARDED_BY(mu_) = false;

@@ -66,8 +66,8 @@ std::optional<Error> Check(const NameRule& rule, absl::string_view name) {
 // `code` is that of the topic or group which carries the namespace.
 std::optional<Error> CheckNamespace(absl::string_view resource_namespace, ErrorCode code) {
   if (std::all_of(resource_namespace.begin(), resource_namespace.end(), IsPlain)) return std::nullopt;
-  return Error{code, absl::StrCat("the namespace ", Quoted(resource_namespace),
-                                  " has a character that is not one of ", kLiteTopicRule.allowed_text, ": rename it")};
+  return Error{code, absl::StrCat("the namespace ", Quoted(resource_namespace), " has a character that is not one of ",
+                                  kLiteTopicRule.allowed_text, ": rename it")};
 }
 
 // Splits "%DLQ%" or "%RETRY%" off the front of `name`.
@@ -99,9 +99,9 @@ std::optional<Error> ValidateTopic(absl::string_view full_name) {
     return Error{ErrorCode::kIllegalTopic, "topic '%DLQ%' names no consumer group: use '%DLQ%<group>'"};
   }
   if (absl::StartsWith(full_name, kRetryPrefix)) {
-    return Error{ErrorCode::kIllegalTopic,
-                 absl::StrCat("topic ", Quoted(full_name), " is a retry topic, and there are none: messages are "
-                              "redelivered in their own topic; subscribe that one")};
+    return Error{ErrorCode::kIllegalTopic, absl::StrCat("topic ", Quoted(full_name),
+                                                        " is a retry topic, and there are none: messages are "
+                                                        "redelivered in their own topic; subscribe that one")};
   }
   return std::nullopt;
 }

@@ -34,8 +34,8 @@ TEST(TopicNameTest, IllegalNamesAreRefusedWithTheReason) {
 TEST(ConsumerGroupNameTest, LimitIs120AndTheSystemPrefixIsRefused) {
   EXPECT_EQ(ValidateConsumerGroup(std::string(120, 'g')), std::nullopt);
   EXPECT_EQ(ValidateConsumerGroup("DEFAULT_CONSUMER"), std::nullopt);
-  for (const std::string& name : {std::string(121, 'g'), std::string("CID_RMQ_SYS_x"), std::string(" "),
-                                  std::string("a b")}) {
+  for (const std::string& name :
+       {std::string(121, 'g'), std::string("CID_RMQ_SYS_x"), std::string(" "), std::string("a b")}) {
     const auto error = ValidateConsumerGroup(name);
     ASSERT_TRUE(error) << name;
     EXPECT_EQ(error->code, ErrorCode::kIllegalConsumerGroup);

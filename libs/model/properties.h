@@ -9,7 +9,7 @@ namespace millrace::model {
 
 inline constexpr std::int64_t kMessageBodyBytesMax = 4 << 20;  // as transmitted
 inline constexpr int kUserPropertiesMax = 128;
-inline constexpr int kPropertyBytesMax = 16'384;        // keys and values of user properties, tag and keys
+inline constexpr int kPropertyBytesMax = 16'384;         // keys and values of user properties, tag and keys
 inline constexpr int kEncodedPropertyBytesMax = 32'767;  // system and user slice of a stored message together
 inline constexpr int kMessageGroupBytesMax = 63;
 inline constexpr int kTopicNameMax = 127;

@@ -17,13 +17,22 @@ const std::string kGolden = absl::HexStringToBytes(
     "0500030000000000"
     "5d41402abc4b2a76b9719d911017c592"
     "00000000"
-    "0a0161" "1a03494431" "28013001" "3a020801" "420168"
+    "0a0161"
+    "1a03494431"
+    "28013001"
+    "3a020801"
+    "420168"
     "12060a016b120176"
     "68656c6c6f");
 
 std::string Example() {
-  return EncodeStoredMessage({.message_type = 1, .tag = {2, 1}, .id = {5, 3}, .md5 = base::Md5("hello"),
-                              .system = kSystem, .user = kUser, .body = "hello"});
+  return EncodeStoredMessage({.message_type = 1,
+                              .tag = {2, 1},
+                              .id = {5, 3},
+                              .md5 = base::Md5("hello"),
+                              .system = kSystem,
+                              .user = kUser,
+                              .body = "hello"});
 }
 
 TEST(StoredMessageTest, ExampleOfTheFormatPageIsWhatIsWritten) {

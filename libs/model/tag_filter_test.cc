@@ -13,9 +13,9 @@ TagFilter Filter(absl::string_view expression) { return *TagFilter::Parse(expres
 TEST(TagHashTest, IsJavasStringHash) {
   EXPECT_EQ(TagHash("TagA"), 0x0027a807u);
   EXPECT_EQ(TagHash("Aa"), TagHash("BB"));
-  EXPECT_EQ(TagHash("\xc3\xbc"), 0xfcu);                                // one UTF-16 unit
-  EXPECT_EQ(TagHash("\xf0\x9f\x90\x87"), 0xd83du * 31 + 0xdc07u);       // a surrogate pair
-  EXPECT_EQ(TagHash("polygenelubricants"), 0x80000000u);                // overflows to the smallest int
+  EXPECT_EQ(TagHash("\xc3\xbc"), 0xfcu);                           // one UTF-16 unit
+  EXPECT_EQ(TagHash("\xf0\x9f\x90\x87"), 0xd83du * 31 + 0xdc07u);  // a surrogate pair
+  EXPECT_EQ(TagHash("polygenelubricants"), 0x80000000u);           // overflows to the smallest int
 }
 
 TEST(TagHashTest, ZeroIsLeftForMessagesWithoutATag) {

@@ -8,7 +8,9 @@ namespace {
 TEST(Utf8Test, WellFormedTextPasses) {
   EXPECT_TRUE(IsUtf8(""));
   EXPECT_TRUE(IsUtf8("a plain sentence of more than eight bytes"));
-  EXPECT_TRUE(IsUtf8("gr\xc3\xbc\xc3\x9f" "e \xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x90\x87 \xf4\x8f\xbf\xbf"));
+  EXPECT_TRUE(
+      IsUtf8("gr\xc3\xbc\xc3\x9f"
+             "e \xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x90\x87 \xf4\x8f\xbf\xbf"));
 }
 
 TEST(Utf8Test, TruncatedOverlongSurrogateAndTooLargeAreRefused) {

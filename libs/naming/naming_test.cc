@@ -17,8 +17,8 @@ const SetKey kA{"c", "a"};
 const SetKey kB{"c", "b"};
 
 SetRoute Route(const SetKey& key, std::uint64_t epoch, std::uint64_t version, std::vector<std::uint64_t> topics = {}) {
-  SetRoute route{.key = key, .address = absl::StrCat(key.name, "@", epoch, ".", version), .epoch = epoch,
-                 .version = version};
+  SetRoute route{
+      .key = key, .address = absl::StrCat(key.name, "@", epoch, ".", version), .epoch = epoch, .version = version};
   for (const std::uint64_t id : topics) route.topics[id] = {.id = id, .name = absl::StrCat("t", id)};
   return route;
 }

@@ -33,7 +33,7 @@ class Registration {
  private:
   struct Peer {
     bool needs_full = true;
-    std::uint64_t version = 0;                                     // what it was told
+    std::uint64_t version = 0;                                  // what it was told
     std::map<std::uint64_t, std::optional<TopicRoute>> unsent;  // by topic id; nullopt: removed
   };
 

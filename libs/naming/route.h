@@ -30,9 +30,9 @@ struct TopicRoute {
 struct SetRoute {
   SetKey key;
   std::uint32_t replica = 0;
-  std::string address;        // "host:port"
-  std::uint64_t epoch = 0;    // the highest one wins, then the highest version
-  std::uint64_t version = 0;  // rises with every change
+  std::string address;                         // "host:port"
+  std::uint64_t epoch = 0;                     // the highest one wins, then the highest version
+  std::uint64_t version = 0;                   // rises with every change
   std::map<std::uint64_t, TopicRoute> topics;  // by id
   friend bool operator==(const SetRoute&, const SetRoute&) = default;
 

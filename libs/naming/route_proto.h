@@ -26,8 +26,8 @@ TopicRoute FromWire(const wire::Topic& topic);
 
 // `make` starts each message (a Registration or a full SetUpdate); topics and `more` are filled in.
 template <typename Message>
-std::vector<Message> InPieces(const std::map<std::uint64_t, TopicRoute>& topics,
-                              const std::function<Message()>& make, std::size_t per_message = kTopicsPerMessage) {
+std::vector<Message> InPieces(const std::map<std::uint64_t, TopicRoute>& topics, const std::function<Message()>& make,
+                              std::size_t per_message = kTopicsPerMessage) {
   std::vector<Message> pieces = {make()};
   for (const auto& [id, topic] : topics) {
     if (static_cast<std::size_t>(pieces.back().topics_size()) == per_message) {

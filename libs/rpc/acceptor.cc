@@ -41,8 +41,8 @@ using AddressInfo = std::unique_ptr<addrinfo, AddressInfoFree>;
 absl::StatusOr<AddressInfo> ParseAddress(const std::string& address) {
   const std::size_t colon = address.rfind(':');
   if (colon == std::string::npos || colon == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "address \"", address, "\" is not host:port; write for example 0.0.0.0:8081 or [::]:8081"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("address \"", address, "\" is not host:port; write for example 0.0.0.0:8081 or [::]:8081"));
   }
   std::string host = address.substr(0, colon);
   const std::string port = address.substr(colon + 1);
@@ -97,7 +97,8 @@ int LocalPort(int fd) {
 
 absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Start(const Options& options, HandOver hand_over, Ended ended) {
   MR_ASSIGN_OR_RETURN(const int listener, Listen(options.address));
-  return std::unique_ptr<Acceptor>(new Acceptor(options, std::move(hand_over), std::move(ended), listener, LocalPort(listener)));
+  return std::unique_ptr<Acceptor>(
+      new Acceptor(options, std::move(hand_over), std::move(ended), listener, LocalPort(listener)));
 }
 
 Acceptor::Acceptor(const Options& options, HandOver hand_over, Ended ended, int listener, int port)

@@ -21,7 +21,8 @@ namespace millrace::rpc {
 //           two descriptors.
 // Limits.   At `connections_max` further ones are closed at once; so is one that says nothing for
 //           `first_byte_timeout_millis`.
-// Threads.  One of its own, which also runs `hand_over` and `ended`. Destruction closes the listening socket and the connections
+// Threads.  One of its own, which also runs `hand_over` and `ended`. Destruction closes the listening socket and the
+// connections
 //           that have not been handed over, and waits for the thread.
 class Acceptor {
  public:
@@ -70,7 +71,7 @@ class Acceptor {
   const int port_;
   const int listener_;
   const int epoll_;
-  const int stop_;  // eventfd
+  const int stop_;            // eventfd
   std::list<Silent> silent_;  // the oldest first
   std::unordered_map<int, std::list<Silent>::iterator> silent_by_fd_;
   std::unordered_set<int> copies_;        // of descriptors that were handed over

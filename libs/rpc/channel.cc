@@ -62,7 +62,7 @@ class ClientCall {
   void AskForStatus() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndIfIdle();
 
-  Shared& shared_;  // valid until the end
+  Shared& shared_;                                // valid until the end
   std::shared_ptr<ClientStreamHandler> handler_;  // null after the end
   Tag started_tag_ = TagOf<&ClientCall::OnStarted>(this);
   Tag read_tag_ = TagOf<&ClientCall::OnRead>(this);
@@ -110,15 +110,13 @@ void ClientCall::StartSend() {
   SendQueue::Next next = sends_.Take();
   grpc::WriteOptions options;
   switch (next.kind) {
-    case SendQueue::Kind::kNothing:
-      return;
+    case SendQueue::Kind::kNothing: return;
     case SendQueue::Kind::kMessage:
       if (next.more) options.set_buffer_hint();
       return io_->stream->Write(ToByteBuffer(std::move(next.message)), options, &sent_tag_);
     case SendQueue::Kind::kLastMessage:
       return io_->stream->WriteLast(ToByteBuffer(std::move(next.message)), options, &sent_tag_);
-    case SendQueue::Kind::kClose:
-      return io_->stream->WritesDone(&sent_tag_);
+    case SendQueue::Kind::kClose: return io_->stream->WritesDone(&sent_tag_);
   }
 }
 
@@ -292,7 +290,8 @@ absl::StatusOr<std::string> GrpcChannel::CallAndWait(absl::string_view method, H
 
 }  // namespace
 
-std::unique_ptr<Channel> MakeChannel(const std::string& target, int message_bytes_max, std::shared_ptr<EventLoop> loop) {
+std::unique_ptr<Channel> MakeChannel(const std::string& target, int message_bytes_max,
+                                     std::shared_ptr<EventLoop> loop) {
   if (loop == nullptr) loop = MakeEventLoop();
   return std::make_unique<GrpcChannel>(target, message_bytes_max, std::move(loop));
 }

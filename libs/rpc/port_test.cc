@@ -99,10 +99,9 @@ class RawClient {
   }
 
   void SendCall(std::uint32_t stream, const std::string& path, const std::optional<std::string>& message) {
-    const std::string headers =
-        EncodeHeader(":method", "POST") + EncodeHeader(":scheme", "http") + EncodeHeader(":path", path) +
-        EncodeHeader(":authority", "test") + EncodeHeader("te", "trailers") +
-        EncodeHeader("content-type", "application/grpc");
+    const std::string headers = EncodeHeader(":method", "POST") + EncodeHeader(":scheme", "http") +
+                                EncodeHeader(":path", path) + EncodeHeader(":authority", "test") +
+                                EncodeHeader("te", "trailers") + EncodeHeader("content-type", "application/grpc");
     Send(EncodeFrame(kHeaders, 0x4, stream, headers));
     if (!message) return;
     Send(EncodeFrame(kData, 0x1, stream,

@@ -261,7 +261,7 @@ TEST_F(RpcTest, HandlerSeesHeadersAuthorityPeerAndDeadline) {
     const auto left = call->RemainingMillis();
     call->WriteAndFinish(absl::StrCat(call->method(), " ", call->Header("x-mq-client-id"), " [", call->Header("absent"),
                                       "] ", call->authority(), " ", call->peer(), " ", call->tls() ? "tls" : "plain",
-                                      " ", // gRPC rounds up what it sends
+                                      " ",  // gRPC rounds up what it sends
                                       left && *left > 0 && *left < 2 * kLongMillis ? "deadline" : "none"));
   };
   Start();

@@ -215,8 +215,7 @@ void GrpcCall::OnEnded(std::function<void(CallEnd)> then) {
 void GrpcCall::StartSend() {
   SendQueue::Next next = state_.TakeSend();
   switch (next.kind) {
-    case SendQueue::Kind::kNothing:
-      return;
+    case SendQueue::Kind::kNothing: return;
     case SendQueue::Kind::kMessage: {
       grpc::WriteOptions options;
       if (next.more) options.set_buffer_hint();
@@ -225,8 +224,7 @@ void GrpcCall::StartSend() {
     case SendQueue::Kind::kLastMessage:
       return stream_.WriteAndFinish(ToByteBuffer(std::move(next.message)), grpc::WriteOptions(),
                                     ToGrpc(state_.status()), &send_tag_);
-    case SendQueue::Kind::kClose:
-      return stream_.Finish(ToGrpc(state_.status()), &send_tag_);
+    case SendQueue::Kind::kClose: return stream_.Finish(ToGrpc(state_.status()), &send_tag_);
   }
 }
 
@@ -371,10 +369,9 @@ GrpcServer::GrpcServer(const ServerOptions& options, std::vector<Service*> servi
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kPingIntervalMinMillis);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);  // never GOAWAY too_many_pings
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
-                             static_cast<int>(options.first_byte_timeout_millis));
-  plaintext_ = builder.experimental().AddExternalConnectionAcceptor(Connections::FROM_FD,
-                                                                    grpc::InsecureServerCredentials());
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, static_cast<int>(options.first_byte_timeout_millis));
+  plaintext_ =
+      builder.experimental().AddExternalConnectionAcceptor(Connections::FROM_FD, grpc::InsecureServerCredentials());
   if (!options.tls.certificate_chain.empty() && !options.tls.private_key.empty()) {
     grpc::SslServerCredentialsOptions identity(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
     identity.pem_key_cert_pairs.push_back({options.tls.private_key, options.tls.certificate_chain});
@@ -393,14 +390,15 @@ GrpcServer::GrpcServer(const ServerOptions& options, std::vector<Service*> servi
 }
 
 absl::Status GrpcServer::Start(const ServerOptions& options) {
-  auto acceptor = Acceptor::Start({.address = options.address,
-                                   .connections_max = options.connections_max,
-                                   .first_byte_timeout_millis = options.first_byte_timeout_millis},
-                                  [this](int fd, Acceptor::Protocol protocol) { HandOver(fd, protocol); },
-                                  [this] {
-                                    --connections_;
-                                    UnuseLoops();
-                                  });
+  auto acceptor = Acceptor::Start(
+      {.address = options.address,
+       .connections_max = options.connections_max,
+       .first_byte_timeout_millis = options.first_byte_timeout_millis},
+      [this](int fd, Acceptor::Protocol protocol) { HandOver(fd, protocol); },
+      [this] {
+        --connections_;
+        UnuseLoops();
+      });
   if (!acceptor.ok()) return acceptor.status();
   base::MutexLock lock(shutdown_mu_);
   acceptor_ = *std::move(acceptor);

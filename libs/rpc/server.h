@@ -15,15 +15,15 @@ struct TlsIdentity {
   std::string private_key;
 };
 
-// The thread that serves a server and channels. Threads of a process that wait for its sockets cost each other CPU (they
-// take turns at polling and hand over what they find), so a process shares one loop. One server per loop; whoever
+// The thread that serves a server and channels. Threads of a process that wait for its sockets cost each other CPU
+// (they take turns at polling and hand over what they find), so a process shares one loop. One server per loop; whoever
 // uses it keeps it, and the last one to let go must not do so inside a handler.
 class EventLoop;
 std::shared_ptr<EventLoop> MakeEventLoop();
 
 struct ServerOptions {
-  std::string address;  // "127.0.0.1:8081", "[::]:8081"; port 0 picks a free one
-  TlsIdentity tls;      // set: plaintext and TLS on the same port, told apart by the first byte
+  std::string address;              // "127.0.0.1:8081", "[::]:8081"; port 0 picks a free one
+  TlsIdentity tls;                  // set: plaintext and TLS on the same port, told apart by the first byte
   std::shared_ptr<EventLoop> loop;  // the first of `threads`; null: one of its own
   int threads = 1;                  // more than one cost more CPU per call: for machines with cores to spare
   int message_bytes_max = 16 << 20;

@@ -146,8 +146,8 @@ absl::StatusOr<TlsIdentity> MakeSelfSignedIdentity(const std::vector<std::string
   if (key == nullptr) return absl::InternalError(absl::StrCat("cannot make a key: ", LastError()));
   const Certificate certificate = Sign(key.get(), names);
   if (certificate == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot make a certificate for \"", absl::StrJoin(names, ", "),
-                                                   "\": ", LastError()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot make a certificate for \"", absl::StrJoin(names, ", "), "\": ", LastError()));
   }
   const Bio chain(BIO_new(BIO_s_mem()));
   const Bio secret(BIO_new(BIO_s_mem()));

@@ -104,9 +104,9 @@ absl::Status BatchCodec::ParseHeader(absl::string_view bytes, std::uint64_t offs
   }
   header.version = Load<std::uint16_t>(bytes.data() + 4);
   if (header.version != kLogFormatVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("format version ", header.version, ", and this release reads version ", kLogFormatVersion,
-                     ": start the release that wrote it, or a newer one"));
+    return absl::FailedPreconditionError(absl::StrCat("format version ", header.version,
+                                                      ", and this release reads version ", kLogFormatVersion,
+                                                      ": start the release that wrote it, or a newer one"));
   }
   header.epoch = Load<std::uint64_t>(bytes.data() + 8);
   header.offset = Load<std::uint64_t>(bytes.data() + 16);
@@ -171,8 +171,8 @@ absl::Status BatchCodec::ParseBatch(absl::string_view bytes, const Header& heade
   std::size_t at = kBatchHeaderBytes;
   for (LogRecord& record : batch.records) {
     if (bytes.size() - at < kRecordHeaderBytes) return absl::DataLossError("a batch ends before its last record");
-    const std::uint64_t padded = (std::uint64_t{Load<std::uint32_t>(bytes.data() + at)} + kAlignment - 1) / kAlignment *
-                                 kAlignment;
+    const std::uint64_t padded =
+        (std::uint64_t{Load<std::uint32_t>(bytes.data() + at)} + kAlignment - 1) / kAlignment * kAlignment;
     if (padded > bytes.size() - at) return absl::DataLossError("a record is longer than its batch");
     MR_RETURN_IF_ERROR(ParseRecord(bytes.substr(at, padded), header.offset + at, record));
     checksum = Crc32c(bytes.substr(at + 4, 4), checksum);

@@ -40,9 +40,14 @@ std::string Documented(const std::string& name) {
 
 AppendBatch ExampleBatch() {
   AppendBatch batch{.offset = 0, .epoch = 7, .log_time_millis = 1'700'000'000'000};
-  batch.records.push_back({.type = RecordType::kMessage, .queue = 3, .topic_id = 5, .queue_offset = 9,
-                           .tag_field = 0x0000000b0000000a, .time_millis = 1'700'000'000'001,
-                           .keys = {0x0102030405060708}, .head = "hel",
+  batch.records.push_back({.type = RecordType::kMessage,
+                           .queue = 3,
+                           .topic_id = 5,
+                           .queue_offset = 9,
+                           .tag_field = 0x0000000b0000000a,
+                           .time_millis = 1'700'000'000'001,
+                           .keys = {0x0102030405060708},
+                           .head = "hel",
                            .body = std::make_shared<const std::string>("lo")});
   return batch;
 }

@@ -91,8 +91,8 @@ class FileCommitLog final : public CommitLog {
   std::vector<Segment> segments() const override {
     std::vector<Segment> list;
     for (const SegmentSet::Times& segment : segments_->List()) {
-      list.push_back({segment.first, std::min(segment.end, std::max(written_end(), segment.first)),
-                      segment.last_log_time_millis});
+      list.push_back(
+          {segment.first, std::min(segment.end, std::max(written_end(), segment.first)), segment.last_log_time_millis});
     }
     for (std::size_t i = 0; i < list.size(); ++i) {
       if (list[i].last_log_time_millis == 0) list[i].last_log_time_millis = FirstLogTimeFrom(list, i);
@@ -134,8 +134,7 @@ absl::StatusOr<std::unique_ptr<CommitLog>> CommitLog::Open(io::FileSystem& fs, c
   auto codec = std::make_unique<BatchCodec>(options.rules.store_id ? store_seed : 0);
   recovery = {};
   MR_RETURN_IF_ERROR(RecoverLog(*segments, *codec, options, from, recovery, each));
-  return std::make_unique<FileCommitLog>(std::move(segments), std::move(codec), clock, options, listener,
-                                         recovery.end);
+  return std::make_unique<FileCommitLog>(std::move(segments), std::move(codec), clock, options, listener, recovery.end);
 }
 
 }  // namespace millrace::store

@@ -78,18 +78,18 @@ struct LogPosition {
 
 // Everything that a test switches off to see that the suite notices (delivery-model rules). Production: all true.
 struct LogRules {
-  bool chain = true;           // headers carry the checksum of the one before
-  bool store_id = true;        // checksums are seeded with the store id
-  bool truncate = true;        // a torn tail is cut
-  bool cut_sync = true;        // ... and the cut is synced
-  bool start_rewrite = true;   // [D, X) is written again at start
-  bool start_sync = true;      // what a start finds is synced before it counts
-  bool roll_dirsync = true;    // directory synced after a segment is renamed in or removed
-  bool one_sync = true;        // at most one fdatasync in flight
-  bool sync_all_files = true;  // a flush that spans a roll syncs both files
+  bool chain = true;               // headers carry the checksum of the one before
+  bool store_id = true;            // checksums are seeded with the store id
+  bool truncate = true;            // a torn tail is cut
+  bool cut_sync = true;            // ... and the cut is synced
+  bool start_rewrite = true;       // [D, X) is written again at start
+  bool start_sync = true;          // what a start finds is synced before it counts
+  bool roll_dirsync = true;        // directory synced after a segment is renamed in or removed
+  bool one_sync = true;            // at most one fdatasync in flight
+  bool sync_all_files = true;      // a flush that spans a roll syncs both files
   bool writer_durable_end = true;  // durable_end is the writer's flushed end, not the appender's
-  bool fsync_stop = true;      // a failed fsync stops the log for good
-  bool sync = true;            // false: Sync() is never called
+  bool fsync_stop = true;          // a failed fsync stops the log for good
+  bool sync = true;                // false: Sync() is never called
 };
 
 struct LogOptions {
@@ -121,10 +121,10 @@ class LogListener {
 class CommitLog {
  public:
   struct Recovery {
-    LogPosition end;                    // X: everything below is durable now
-    std::uint64_t cut_bytes = 0;        // of a torn tail
-    bool tail_may_be_lost = false;      // a tail was cut and nothing proves that it was never flushed; with async flush
-                                        // also after any unclean stop (it lost something only if the machine went down)
+    LogPosition end;                // X: everything below is durable now
+    std::uint64_t cut_bytes = 0;    // of a torn tail
+    bool tail_may_be_lost = false;  // a tail was cut and nothing proves that it was never flushed; with async flush
+                                    // also after any unclean stop (it lost something only if the machine went down)
   };
 
   // Opens `directory` (created when missing), validates from `from` (the state image's position), cuts a torn tail for
@@ -156,7 +156,7 @@ class CommitLog {
   virtual absl::Status ReadBatches(LogPosition from, std::uint64_t to,
                                    absl::FunctionRef<absl::Status(const LogBatch&)> each) const = 0;
 
-  virtual std::uint64_t first_offset() const = 0;    // of the oldest segment
+  virtual std::uint64_t first_offset() const = 0;  // of the oldest segment
   virtual std::uint64_t flushed_end() const = 0;
   virtual std::uint64_t written_end() const = 0;
   virtual LogPosition flushed_position() const = 0;  // batch boundary at flushed_end()

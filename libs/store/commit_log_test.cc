@@ -40,8 +40,15 @@ class CommitLogTest : public ::testing::Test {
 TEST_F(CommitLogTest, WhatWasAppendedIsReadBackRecordByRecord) {
   auto open = Open();
   AppendBatch batch{.offset = 0, .epoch = 7, .log_time_millis = 1000};
-  batch.records.push_back({.type = RecordType::kProgress, .flags = 3, .queue = 4, .topic_id = 5, .queue_offset = 6,
-                           .tag_field = 7, .time_millis = 8, .keys = {9, 10}, .head = "head ",
+  batch.records.push_back({.type = RecordType::kProgress,
+                           .flags = 3,
+                           .queue = 4,
+                           .topic_id = 5,
+                           .queue_offset = 6,
+                           .tag_field = 7,
+                           .time_millis = 8,
+                           .keys = {9, 10},
+                           .head = "head ",
                            .body = std::make_shared<const std::string>("body")});
   batch.records.push_back({.type = RecordType::kSeal});
   const std::uint32_t first_bytes = RecordBytes(2, 9);
@@ -131,10 +138,13 @@ TEST_F(CommitLogTest, HeadersCarryTheFlushedEndOfTheMomentTheyAreWritten) {
   fs_.ReleaseSyncs();
   ASSERT_TRUE(open->log->Drain().ok());
   std::vector<std::uint64_t> ends;
-  ASSERT_TRUE(open->log->ReadBatches({}, 1 << 20, [&](const LogBatch& batch) {
-    ends.push_back(batch.durable_end);
-    return absl::OkStatus();
-  }).ok());
+  ASSERT_TRUE(open->log
+                  ->ReadBatches({}, 1 << 20,
+                                [&](const LogBatch& batch) {
+                                  ends.push_back(batch.durable_end);
+                                  return absl::OkStatus();
+                                })
+                  .ok());
   EXPECT_THAT(ends, ElementsAre(0, open->appender->known()[0].end));
 }
 

@@ -137,8 +137,11 @@ class Recoverer {
     }
     if (used_end_ <= end_.offset && behind.empty()) return absl::OkStatus();
     MR_LOG(Warn, "commit log: what stands behind its end is cut",
-           {{"directory", segments_.directory()}, {"end", end_.offset}, {"used_end", used_end_},
-            {"segments_removed", behind.size()}, {"cause", why_}});
+           {{"directory", segments_.directory()},
+            {"end", end_.offset},
+            {"used_end", used_end_},
+            {"segments_removed", behind.size()},
+            {"cause", why_}});
     for (auto first = behind.rbegin(); first != behind.rend(); ++first) MR_RETURN_IF_ERROR(segments_.Remove(*first));
     MR_ASSIGN_OR_RETURN(const SegmentSet::Ref segment, segments_.Find(end_.offset));
     MR_ASSIGN_OR_RETURN(const std::uint64_t size, segment.file->Size());

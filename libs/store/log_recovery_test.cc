@@ -17,10 +17,10 @@ namespace {
 using io::testing::FaultyFileSystem;
 using io::testing::MemoryFileSystem;
 using io::testing::Survival;
+using ::testing::HasSubstr;
 using testing::KnownBatch;
 using testing::OpenLog;
 using testing::SmallLog;
-using ::testing::HasSubstr;
 
 const std::string kFirst = "commitlog/00000000000000000000";
 const std::string kSecond = "commitlog/00000000000000004096";
@@ -85,10 +85,13 @@ TEST_F(LogRecoveryTest, EverythingFromThePositionOnIsHandedOutInOrder) {
 
   LogPosition middle;
   int seen = 0;
-  ASSERT_TRUE(all->log->ReadBatches({}, 1 << 20, [&](const LogBatch& batch) {
-    if (++seen == 2) middle = {batch.offset + batch.bytes, batch.header_checksum};
-    return absl::OkStatus();
-  }).ok());
+  ASSERT_TRUE(all->log
+                  ->ReadBatches({}, 1 << 20,
+                                [&](const LogBatch& batch) {
+                                  if (++seen == 2) middle = {batch.offset + batch.bytes, batch.header_checksum};
+                                  return absl::OkStatus();
+                                })
+                  .ok());
   all.reset();
   auto rest = Open(SmallLog(), middle);
   ASSERT_EQ(rest->recovered.size(), 2u);

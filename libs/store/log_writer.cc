@@ -23,8 +23,8 @@ std::uint64_t PlaceFor(std::uint64_t end, std::uint64_t bytes, std::uint64_t seg
 
 }  // namespace
 
-LogWriter::LogWriter(SegmentSet& segments, const BatchCodec& codec, const base::Clock& clock,
-                     const LogOptions& options, LogListener& listener, LogPosition end)
+LogWriter::LogWriter(SegmentSet& segments, const BatchCodec& codec, const base::Clock& clock, const LogOptions& options,
+                     LogListener& listener, LogPosition end)
     : segments_(segments),
       codec_(codec),
       clock_(clock),
@@ -78,7 +78,11 @@ LogPosition LogWriter::flushed_position() const {
 }
 
 LogMetrics LogWriter::metrics() const {
-  return {.batches = batches_, .records = records_, .bytes = bytes_, .writes = writes_, .syncs = syncs_,
+  return {.batches = batches_,
+          .records = records_,
+          .bytes = bytes_,
+          .writes = writes_,
+          .syncs = syncs_,
           .sync_nanos = sync_nanos_};
 }
 

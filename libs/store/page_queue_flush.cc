@@ -165,9 +165,8 @@ void PageQueueStore::MarkWritten(const std::vector<DirtyPage>& pages) {
     cache_.Insert({dirty.key, dirty.first}, std::make_shared<const QueuePage>(std::move(cached.page)));
     queue.pages.erase(dirty.first);
   }
-  std::erase_if(dirty_, [this](const auto& entry) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return queues_.at(entry.first).maximum == entry.second;
-  });
+  std::erase_if(dirty_, [this](const auto& entry)
+                            ABSL_NO_THREAD_SAFETY_ANALYSIS { return queues_.at(entry.first).maximum == entry.second; });
 }
 
 absl::Status PageQueueStore::WriteApplied() {
@@ -190,8 +189,10 @@ void PageQueueStore::RememberDamage(const absl::Status& cause) const {
   MR_LOG(Error, "a consume queue is damaged; the next start builds all of them again", {{"cause", cause.message()}});
   const absl::Status written = io::ReplaceFile(fs_, AppliedPath(directory_), EncodeApplied(next));
   if (!written.ok()) {
-    MR_LOG(Error, "the damage of the consume queues cannot be recorded: remove their directory while the broker is "
-                  "stopped", {{"directory", directory_}, {"cause", written.message()}});
+    MR_LOG(Error,
+           "the damage of the consume queues cannot be recorded: remove their directory while the broker is "
+           "stopped",
+           {{"directory", directory_}, {"cause", written.message()}});
   }
 }
 

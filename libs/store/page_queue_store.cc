@@ -85,8 +85,9 @@ absl::StatusOr<QueueEntry> PageQueueStore::Get(QueueKey key, std::int64_t queue_
   absl::StatusOr<QueuePage> read = files_.ReadPage(address, file);
   if (!read.ok()) return Noted(read.status());
   const auto page = std::make_shared<const QueuePage>(*std::move(read));
-  if (!page->full()) return Noted(absl::DataLossError(absl::StrCat("a page inside of queue ", key.queue, " of topic ",
-                                                                   key.topic_id, " is not full")));
+  if (!page->full())
+    return Noted(absl::DataLossError(
+        absl::StrCat("a page inside of queue ", key.queue, " of topic ", key.topic_id, " is not full")));
   base::MutexLock lock(mu_);
   cache_.Insert({key, address.first}, page);
   return page->At(queue_offset - address.first);
@@ -120,7 +121,8 @@ absl::StatusOr<std::optional<PageQueueStore::Queue>> PageQueueStore::Load(QueueK
   if (queue.files.empty()) return std::nullopt;
   const std::int64_t file = queue.files.back();
   MR_ASSIGN_OR_RETURN(const std::int64_t pages, files_.PageCount(key, file));
-  const PageAddress last{.key = key, .first = file + std::max<std::int64_t>(pages - 1, 0) * kPageEntries,
+  const PageAddress last{.key = key,
+                         .first = file + std::max<std::int64_t>(pages - 1, 0) * kPageEntries,
                          .generation = applied_.generation};
   MR_ASSIGN_OR_RETURN(QueuePage page, files_.ReadPage(last, file));
   queue.maximum = last.first + page.size();

@@ -55,9 +55,7 @@ class PageQueueStore final : public QueueStore {
     std::map<std::int64_t, Cached> pages;  // by queue offset of the first entry
     std::uint64_t used = 0;                // turn of the last use
 
-    std::int64_t PageOf(std::int64_t offset) const {
-      return offset - (offset - files.front()) % kPageEntries;
-    }
+    std::int64_t PageOf(std::int64_t offset) const { return offset - (offset - files.front()) % kPageEntries; }
     std::int64_t FileOf(std::int64_t offset) const;
   };
   struct DirtyPage {

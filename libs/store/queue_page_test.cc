@@ -38,8 +38,8 @@ TEST(QueuePageTest, AppliedHasTheDocumentedBytes) {
 TEST(QueuePageTest, DecodesWhatItEncodes) {
   QueuePage page = ExamplePage();
   for (std::uint32_t i = 1; i < kPageEntries; ++i) {
-    page.Add({.physical_offset = 5000 + i, .bytes = 100 + i, .tag_field = std::uint64_t{i} << 32,
-              .store_time_millis = 5});
+    page.Add(
+        {.physical_offset = 5000 + i, .bytes = 100 + i, .tag_field = std::uint64_t{i} << 32, .store_time_millis = 5});
   }
   const absl::StatusOr<QueuePage> decoded = DecodePage(kAddress, EncodePage(kAddress, page));
   ASSERT_TRUE(decoded.ok()) << decoded.status();

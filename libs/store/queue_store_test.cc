@@ -58,9 +58,12 @@ class QueueStoreTest : public testing::Test {
   void Append(QueueKey key, int count = 1) {
     for (int i = 0; i < count; ++i) {
       const std::int64_t offset = next_[key]++;
-      log_.push_back({key, offset, {.physical_offset = log_end(), .bytes = kRecordBytes,
-                                    .tag_field = static_cast<std::uint64_t>(offset) * 3,
-                                    .store_time_millis = offset + 1000}});
+      log_.push_back({key,
+                      offset,
+                      {.physical_offset = log_end(),
+                       .bytes = kRecordBytes,
+                       .tag_field = static_cast<std::uint64_t>(offset) * 3,
+                       .store_time_millis = offset + 1000}});
       const absl::Status status = store_->Append(key, offset, log_.back().entry);
       ASSERT_TRUE(status.ok()) << status;
     }

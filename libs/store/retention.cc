@@ -61,9 +61,12 @@ RetentionPlan PlanRetention(const RetentionPolicy& policy, const RetentionInput&
   for (std::size_t i = 0; i + 1 < input.segments.size(); ++i) {
     const CommitLog::Segment& segment = input.segments[i];
     RetentionReason reason = RetentionReason::kNone;
-    if (by_age && segment.last_log_time_millis < oldest) reason = RetentionReason::kAge;
-    else if (size > limit) reason = RetentionReason::kSize;
-    else if (AtOrAbove(used, total, policy.force_percent)) reason = RetentionReason::kWatermark;
+    if (by_age && segment.last_log_time_millis < oldest)
+      reason = RetentionReason::kAge;
+    else if (size > limit)
+      reason = RetentionReason::kSize;
+    else if (AtOrAbove(used, total, policy.force_percent))
+      reason = RetentionReason::kWatermark;
     if (reason == RetentionReason::kNone) break;
     if (segment.end > input.image_offset) {
       plan.waits_for_image = true;

@@ -38,7 +38,7 @@ struct RetentionPlan {
   std::uint64_t remove_below = 0;  // for CommitLog::RemoveBelow; 0: nothing to remove
   std::uint64_t remove_bytes = 0;
   RetentionReason reason = RetentionReason::kNone;  // of the youngest segment that goes
-  bool waits_for_image = false;  // more would go: flush the state image and ask again
+  bool waits_for_image = false;                     // more would go: flush the state image and ask again
   bool refuse_writes = false;
   std::string refusal;  // what a client is told: cause, value, limit, fix
 };

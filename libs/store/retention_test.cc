@@ -13,7 +13,8 @@ constexpr std::int64_t kMidnight = 1'700'006'400'000;  // 2023-11-15T00:00:00Z
 struct RetentionTest : testing::Test {
   RetentionTest() {
     for (std::uint64_t i = 0; i < 10; ++i) {
-      input.segments.push_back({.first = i * 100, .end = i * 100 + 100,
+      input.segments.push_back({.first = i * 100,
+                                .end = i * 100 + 100,
                                 .last_log_time_millis = kMidnight - static_cast<std::int64_t>(9 - i) * 24 * kHour});
     }
     input.image_offset = 1000;

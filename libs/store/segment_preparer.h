@@ -41,7 +41,7 @@ class SegmentPreparer {
   base::Mutex mu_;
   base::CondVar wake_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
-  bool started_ ABSL_GUARDED_BY(mu_) = false;          // on `wanted_`
+  bool started_ ABSL_GUARDED_BY(mu_) = false;  // on `wanted_`
   std::optional<std::uint64_t> wanted_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<io::File> ready_ ABSL_GUARDED_BY(mu_);  // of `wanted_`
   std::thread thread_;

@@ -19,9 +19,8 @@ constexpr absl::string_view kPreparedSuffix = ".prepared";
 std::string NameOf(std::uint64_t first) { return absl::StrFormat("%020d", first); }
 
 bool ParseName(const std::string& name, std::uint64_t& first) {
-  const bool digits = name.size() == kNameDigits && std::all_of(name.begin(), name.end(), [](char c) {
-                        return c >= '0' && c <= '9';
-                      });
+  const bool digits =
+      name.size() == kNameDigits && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
   return digits && absl::SimpleAtoi(name, &first);
 }
 

@@ -30,8 +30,8 @@ class StateImage {
   // `fill` adds changes; they and `applied` become visible together.
   virtual absl::Status Apply(LogPosition applied, absl::FunctionRef<void(ImageChanges&)> fill) = 0;
   virtual absl::Status Flush() = 0;
-  virtual LogPosition applied() const = 0;   // of what Scan sees
-  virtual LogPosition flushed() const = 0;   // of the last Flush() that returned OK (or of the start)
+  virtual LogPosition applied() const = 0;  // of what Scan sees
+  virtual LogPosition flushed() const = 0;  // of the last Flush() that returned OK (or of the start)
   virtual absl::Status Scan(absl::string_view prefix,
                             absl::FunctionRef<void(absl::string_view key, absl::string_view value)> each) const = 0;
 };

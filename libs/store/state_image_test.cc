@@ -69,15 +69,17 @@ class StateImageTest : public testing::TestWithParam<bool> {
   }
   std::vector<std::pair<std::string, std::string>> All(absl::string_view prefix = "") {
     std::vector<std::pair<std::string, std::string>> pairs;
-    EXPECT_TRUE(image().Scan(prefix, [&](absl::string_view key, absl::string_view value) {
-      pairs.emplace_back(std::string(key), std::string(value));
-    }).ok());
+    EXPECT_TRUE(
+        image()
+            .Scan(prefix, [&](absl::string_view key,
+                              absl::string_view value) { pairs.emplace_back(std::string(key), std::string(value)); })
+            .ok());
     return pairs;
   }
   StateImage& image() { return twin_->image(); }
 
-  std::unique_ptr<Twin> twin_ = GetParam() ? std::unique_ptr<Twin>(std::make_unique<RocksTwin>())
-                                           : std::make_unique<MemoryTwin>();
+  std::unique_ptr<Twin> twin_ =
+      GetParam() ? std::unique_ptr<Twin>(std::make_unique<RocksTwin>()) : std::make_unique<MemoryTwin>();
 };
 
 TEST_P(StateImageTest, StartsEmptyAtTheLogsStart) {
@@ -96,13 +98,16 @@ TEST_P(StateImageTest, ScansInKeyOrderBelowAPrefix) {
 
 TEST_P(StateImageTest, ChangesOfOneApplyCountInTheirOrder) {
   Put(1, "p/old", "1");
-  ASSERT_TRUE(image().Apply({2, 0}, [](ImageChanges& changes) {
-    changes.Put("p/early", "1");
-    changes.DeletePrefix("p/");
-    changes.Put("p/late", "2");
-    changes.Put("gone", "3");
-    changes.Delete("gone");
-  }).ok());
+  ASSERT_TRUE(image()
+                  .Apply({2, 0},
+                         [](ImageChanges& changes) {
+                           changes.Put("p/early", "1");
+                           changes.DeletePrefix("p/");
+                           changes.Put("p/late", "2");
+                           changes.Put("gone", "3");
+                           changes.Delete("gone");
+                         })
+                  .ok());
   EXPECT_THAT(All(), ElementsAre(Pair("p/late", "2")));
 }
 

@@ -59,9 +59,8 @@ absl::Status ParseFields(const std::string& path, absl::string_view head, absl::
   if (rest.substr(0, first_line.size()) != first_line) {
     const absl::string_view line = rest.substr(0, std::min(rest.find('\n'), rest.size()));
     if (line.substr(0, kind_end) == head.substr(0, kind_end)) {
-      return absl::FailedPreconditionError(absl::StrCat(path, ": it begins with '", line,
-                                                        "' and this release reads '", head,
-                                                        "': start the release that wrote it, or a newer one"));
+      return absl::FailedPreconditionError(absl::StrCat(path, ": it begins with '", line, "' and this release reads '",
+                                                        head, "': start the release that wrote it, or a newer one"));
     }
     return absl::DataLossError(absl::StrCat(path, ": it must begin with '", head, "'; restore the file from a backup"));
   }
@@ -88,9 +87,8 @@ std::string FormatIdentity(const Identity& identity) {
 absl::StatusOr<Identity> ParseIdentity(const std::string& path, absl::string_view text) {
   std::vector<Field> fields = {{"store_id", ""}, {"cluster", ""}, {"broker_set", ""}, {"replica", ""}};
   MR_RETURN_IF_ERROR(ParseFields(path, kIdentityHead, text, fields));
-  Identity identity{.store_id = absl::HexStringToBytes(fields[0].value),
-                    .cluster = fields[1].value,
-                    .broker_set = fields[2].value};
+  Identity identity{
+      .store_id = absl::HexStringToBytes(fields[0].value), .cluster = fields[1].value, .broker_set = fields[2].value};
   if (!absl::SimpleAtoi(fields[3].value, &identity.replica) || identity.store_id.size() != kStoreIdBytes ||
       FormatIdentity(identity) != text) {
     return absl::DataLossError(absl::StrCat(path, ": a field has an impossible value"));
@@ -138,8 +136,8 @@ absl::StatusOr<Identity> MakeIdentity(io::FileSystem& fs, const std::string& dir
 }
 
 absl::Status CheckIdentity(const std::string& directory, const Identity& found, const Identity& expected) {
-  const bool same_names = found.cluster == expected.cluster && found.broker_set == expected.broker_set &&
-                          found.replica == expected.replica;
+  const bool same_names =
+      found.cluster == expected.cluster && found.broker_set == expected.broker_set && found.replica == expected.replica;
   const bool same_store = expected.store_id.empty() || expected.store_id == found.store_id;
   if (same_names && same_store) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(

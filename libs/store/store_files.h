@@ -12,7 +12,7 @@
 namespace millrace::store {
 
 struct Identity {
-  std::string store_id;    // 16 random bytes, made once
+  std::string store_id;  // 16 random bytes, made once
   std::string cluster;
   std::string broker_set;
   std::uint32_t replica = 0;

@@ -103,16 +103,15 @@ absl::Status Broker::Recover() {
   log_options.recorded_end = opened_.checkpoint.flushed_end;
   log_options.clean_stop = !opened_.unclean && !opened_.fresh;
   store::CommitLog::Recovery recovery;
-  MR_ASSIGN_OR_RETURN(
-      log_, store::CommitLog::Open(fs_, clock_, directory + "/commitlog", store::StoreSeed(opened_.identity),
-                                   log_options, image_->applied(), *listener_, recovery,
-                                   [this](const store::LogBatch& batch) {
-                                     absl::Status folded;
-                                     MR_RETURN_IF_ERROR(image_->Apply(
-                                         {batch.offset + batch.bytes, batch.header_checksum},
-                                         [&](store::ImageChanges& image) { folded = FoldInto(batch, image); }));
-                                     return folded;
-                                   }));
+  MR_ASSIGN_OR_RETURN(log_, store::CommitLog::Open(
+                                fs_, clock_, directory + "/commitlog", store::StoreSeed(opened_.identity), log_options,
+                                image_->applied(), *listener_, recovery, [this](const store::LogBatch& batch) {
+                                  absl::Status folded;
+                                  MR_RETURN_IF_ERROR(image_->Apply(
+                                      {batch.offset + batch.bytes, batch.header_checksum},
+                                      [&](store::ImageChanges& image) { folded = FoldInto(batch, image); }));
+                                  return folded;
+                                }));
   MR_RETURN_IF_ERROR(RebuildQueues(recovery.end.offset));
 
   core::Options core_options = options_.core;
@@ -122,8 +121,10 @@ absl::Status Broker::Recover() {
   MR_RETURN_IF_ERROR(core_->Load(ImageOfStore(*image_), recovery.end.offset));
   if (core_->NeedsInitialise() && options_.home.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(directory, " is empty and metadata.home is not set: nobody knows which broker set keeps topics and "
-                                "groups; set metadata.home to ", options_.broker_set, " for the first set of a cluster"));
+        absl::StrCat(directory,
+                     " is empty and metadata.home is not set: nobody knows which broker set keeps topics and "
+                     "groups; set metadata.home to ",
+                     options_.broker_set, " for the first set of a cluster"));
   }
   // After a power cut, whatever the flush mode is now: the run before may have had another one.
   const bool tail_may_be_lost = opened_.unclean && opened_.power_cut;
@@ -134,20 +135,22 @@ absl::Status Broker::Recover() {
     const std::string key = base::RandomBytes(16);
     const core::TextRef cluster = batch.AddText(options_.cluster.data(), options_.cluster.size());
     const core::TextRef home = batch.AddText(options_.home.data(), options_.home.size());
-    batch.Add(core::EventType::kInitialise,
-              core::Initialise{cluster, home, base::Load<std::uint64_t>(key.data()),
-                               base::Load<std::uint64_t>(key.data() + 8)});
+    batch.Add(core::EventType::kInitialise, core::Initialise{cluster, home, base::Load<std::uint64_t>(key.data()),
+                                                             base::Load<std::uint64_t>(key.data() + 8)});
   });
 
-  keeper_ = std::make_unique<Keeper>(Keeper::Options{.data_directory = directory, .retention = options_.retention},
-                                     fs_, clock_, *log_, *image_, *queues_, inbox_);
+  keeper_ = std::make_unique<Keeper>(Keeper::Options{.data_directory = directory, .retention = options_.retention}, fs_,
+                                     clock_, *log_, *image_, *queues_, inbox_);
   reader_ = std::make_unique<Reader>(
       *log_, *queues_, inbox_, bodies_, gate_,
       Reader::Options{.threads = options_.reader_threads, .answer_bytes_max = options_.core.answer_bytes_max});
   confirmed_ = flushed_ = recovery.end.offset;
   MR_LOG(Info, "store recovered",
-         {{"dir", directory}, {"log_end", recovery.end.offset}, {"unclean", opened_.unclean},
-          {"power_cut", opened_.power_cut}, {"cut_bytes", recovery.cut_bytes}});
+         {{"dir", directory},
+          {"log_end", recovery.end.offset},
+          {"unclean", opened_.unclean},
+          {"power_cut", opened_.power_cut},
+          {"cut_bytes", recovery.cut_bytes}});
 
   // The first turn is taken here: start number, epoch and key are known before anybody connects.
   core::EventBatch turn;
@@ -240,8 +243,10 @@ bool Broker::Index(const PendingEntry& pending) {
     MR_LOG(Warn, "a consume queue cannot be written; it stays in memory", {{"error", status.message()}});
     return true;
   }
-  MR_LOG(Error, "a consume queue is damaged: nothing is acknowledged or delivered any more; restart the broker, which "
-                "builds it anew", {{"error", status.message()}});
+  MR_LOG(Error,
+         "a consume queue is damaged: nothing is acknowledged or delivered any more; restart the broker, which "
+         "builds it anew",
+         {{"error", status.message()}});
   return false;
 }
 
@@ -275,7 +280,9 @@ void Broker::Confirm(LogProgress progress, core::EventBatch& turn) {
 
 void Broker::Append(const core::ActionBatch& actions) {
   const core::AppendPlan& plan = actions.append;
-  store::AppendBatch batch{.offset = plan.offset, .epoch = plan.epoch, .log_time_millis = plan.log_time_millis,
+  store::AppendBatch batch{.offset = plan.offset,
+                           .epoch = plan.epoch,
+                           .log_time_millis = plan.log_time_millis,
                            .flush_first = plan.flush_first != 0};
   FoldBatch fold{.end = plan.offset + plan.bytes, .log_time_millis = plan.log_time_millis};
   batch.records.reserve(plan.records.size());
@@ -300,7 +307,9 @@ void Broker::Append(const core::ActionBatch& actions) {
       pending_.push_back({fold.end,
                           {record.topic_id, record.queue},
                           record.queue_offset,
-                          {.physical_offset = at, .bytes = bytes, .tag_field = record.tag_field,
+                          {.physical_offset = at,
+                           .bytes = bytes,
+                           .tag_field = record.tag_field,
                            .store_time_millis = plan.log_time_millis}});
     }
     fold.records.push_back({record.type, record.queue, record.topic_id, record.queue_offset, out.head});
@@ -315,13 +324,11 @@ void Broker::Execute(const core::ActionBatch& actions) {
   if (!actions.append.records.empty()) Append(actions);
   ForEachAction(actions, [&](core::ActionType type, const char* at) {
     switch (type) {
-      case core::ActionType::kReply:
-        AnswerReply(actions, Read<core::Reply>(at));
-        break;
+      case core::ActionType::kReply: AnswerReply(actions, Read<core::Reply>(at)); break;
       case core::ActionType::kSendReply: {
         const auto reply = Read<core::SendReply>(at);
-        links_.Answer(reply.reply, link::SendReply{reply.code, reply.queue, reply.first_offset,
-                                                   Text(actions, reply.text)});
+        links_.Answer(reply.reply,
+                      link::SendReply{reply.code, reply.queue, reply.first_offset, Text(actions, reply.text)});
         break;
       }
       case core::ActionType::kClaim: {
@@ -331,20 +338,14 @@ void Broker::Execute(const core::ActionBatch& actions) {
                         std::string(filter.data(), filter.size()));
         break;
       }
-      case core::ActionType::kDeliver:
-        Deliver(actions, Read<core::Deliver>(at));
-        break;
+      case core::ActionType::kDeliver: Deliver(actions, Read<core::Deliver>(at)); break;
       case core::ActionType::kReceiveDone: {
         const auto done = Read<core::ReceiveDone>(at);
         links_.EndDelivery(done.reply, {.code = done.code, .text = Text(actions, done.text)});
         break;
       }
-      case core::ActionType::kReadBody:
-        reader_->ReadBody(Read<core::ReadBody>(at));
-        break;
-      case core::ActionType::kReleaseBody:
-        bodies_.Take(Read<core::ReleaseBody>(at).slot);
-        break;
+      case core::ActionType::kReadBody: reader_->ReadBody(Read<core::ReadBody>(at)); break;
+      case core::ActionType::kReleaseBody: bodies_.Take(Read<core::ReleaseBody>(at).slot); break;
       case core::ActionType::kTopicChanged: {
         const auto topic = core::DecodeTopic(Text(actions, Read<core::TopicChanged>(at).config));
         MR_CHECK(topic.has_value());

@@ -54,8 +54,9 @@ struct BrokerConfig {
         .Doc("The first use of an unknown legal consumer group creates it.")
         .RocketmqName("autoCreateSubscriptionGroup");
     keys.Add("store.flush", &BrokerConfig::flush)
-        .Doc("sync: a send is answered when it survives a power cut. async: when it is written; a power cut may lose "
-             "the last store.flush-interval.")
+        .Doc(
+            "sync: a send is answered when it survives a power cut. async: when it is written; a power cut may lose "
+            "the last store.flush-interval.")
         .OneOf({"sync", "async"});
     keys.Add("store.flush-interval", &BrokerConfig::flush_interval)
         .Doc("Longest time a byte stays unflushed with store.flush async.")
@@ -104,9 +105,9 @@ struct BrokerConfig {
 
   absl::Status Validate() const {
     if (clean_percent <= force_percent && force_percent <= refuse_percent) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat(
-        "retention.clean-percent ", clean_percent, ", force-percent ", force_percent, " and refuse-percent ",
-        refuse_percent, " must rise; set them like 75, 85, 90"));
+    return absl::InvalidArgumentError(absl::StrCat("retention.clean-percent ", clean_percent, ", force-percent ",
+                                                   force_percent, " and refuse-percent ", refuse_percent,
+                                                   " must rise; set them like 75, 85, 90"));
   }
 
   // What Broker::Open takes. `holder`: for the lock.

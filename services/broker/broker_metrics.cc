@@ -14,7 +14,8 @@ void CollectBroker(const Broker& broker, http::MetricFamilies& families) {
                    number(totals.returned));
   families.Gauge("rocketmq_consumer_ready_messages", "Messages that wait for a receive.", number(totals.ready));
   families.Gauge("rocketmq_consumer_inflight_messages", "Messages in flight.", number(totals.in_flight));
-  families.Gauge("millrace_consumer_waiting_messages", "Messages that wait for a delay to end.", number(totals.waiting));
+  families.Gauge("millrace_consumer_waiting_messages", "Messages that wait for a delay to end.",
+                 number(totals.waiting));
   families.Gauge("rocketmq_consumer_lag_messages", "Messages that are not passed.",
                  number(totals.ready + totals.in_flight + totals.waiting));
   families.Gauge("millrace_clients", "Registered clients.", number(totals.clients));

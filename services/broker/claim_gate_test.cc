@@ -17,9 +17,8 @@ class ClaimGateTest : public testing::Test {
   }
   // Granted at once, or 0; later grants go to `later_`.
   std::uint64_t Take(std::uint32_t link, std::uint64_t correlation, std::uint64_t least, std::uint64_t most) {
-    return gate_.Take(Receive(link, correlation), least, most, [this, correlation](std::uint64_t granted) {
-      later_.emplace_back(correlation, granted);
-    });
+    return gate_.Take(Receive(link, correlation), least, most,
+                      [this, correlation](std::uint64_t granted) { later_.emplace_back(correlation, granted); });
   }
   using Grants = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
 

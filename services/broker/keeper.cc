@@ -29,8 +29,8 @@ class Changes final : public core::ImageWriter {
 absl::Status FoldInto(const FoldBatch& batch, store::ImageChanges& image) {
   Changes changes(image);
   for (const FoldBatch::Record& record : batch.records) {
-    MR_RETURN_IF_ERROR(core::Fold(
-        {record.type, record.queue, record.topic_id, record.queue_offset, record.head}, changes));
+    MR_RETURN_IF_ERROR(
+        core::Fold({record.type, record.queue, record.topic_id, record.queue_offset, record.head}, changes));
   }
   core::FoldBatchTime(batch.log_time_millis, changes);
   return absl::OkStatus();
@@ -41,8 +41,7 @@ absl::Status FoldInto(const store::LogBatch& batch, store::ImageChanges& image) 
   for (const store::LogRecord& record : batch.records) {
     // A fold never looks at bodies; of a dead letter it needs what stands before the body.
     const absl::string_view head = record.type == store::RecordType::kMessage ? absl::string_view() : record.payload;
-    MR_RETURN_IF_ERROR(
-        core::Fold({record.type, record.queue, record.topic_id, record.queue_offset, head}, changes));
+    MR_RETURN_IF_ERROR(core::Fold({record.type, record.queue, record.topic_id, record.queue_offset, head}, changes));
   }
   core::FoldBatchTime(batch.log_time_millis, changes);
   return absl::OkStatus();
@@ -57,8 +56,8 @@ void DropOvertaken(std::vector<FoldBatch>& batches) {
     std::size_t kept = batch->records.size();
     for (std::size_t i = batch->records.size(); i-- > 0;) {
       FoldBatch::Record& record = batch->records[i];
-      const bool overtaken = record.type == store::RecordType::kMessage &&
-                             !later.emplace(record.topic_id, record.queue).second;
+      const bool overtaken =
+          record.type == store::RecordType::kMessage && !later.emplace(record.topic_id, record.queue).second;
       if (overtaken) continue;
       if (--kept != i) batch->records[kept] = std::move(record);
     }
@@ -187,17 +186,15 @@ absl::Status Keeper::Retain() {
   if (plan.refuse_writes != refusing_) {
     refusing_ = plan.refuse_writes;
     if (refusing_) MR_LOG(Error, "writes are refused", {{"reason", plan.refusal}});
-    const std::uint64_t used = space->total_bytes == 0
-                                   ? 0
-                                   : 100 - space->free_bytes / (space->total_bytes / 100 + 1);
+    const std::uint64_t used = space->total_bytes == 0 ? 0 : 100 - space->free_bytes / (space->total_bytes / 100 + 1);
     inbox_.Post([&](core::EventBatch& batch) {
       batch.Add(core::EventType::kSpace, core::Space{refusing_, static_cast<std::uint32_t>(used)});
     });
   }
   if (plan.remove_below == 0) return absl::OkStatus();
   MR_ASSIGN_OR_RETURN(const std::uint64_t first, log_.RemoveBelow(plan.remove_below));
-  MR_LOG(Info, "retention removed segments", {{"first_offset", first}, {"bytes", plan.remove_bytes},
-                                              {"reason", store::RetentionReasonName(plan.reason)}});
+  MR_LOG(Info, "retention removed segments",
+         {{"first_offset", first}, {"bytes", plan.remove_bytes}, {"reason", store::RetentionReasonName(plan.reason)}});
   return queues_.RemoveBelow(first, [&](store::QueueKey key, std::int64_t minimum) {
     inbox_.Post([&](core::EventBatch& batch) {
       batch.Add(core::EventType::kQueueMinimum, core::QueueMinimum{key.topic_id, minimum, key.queue, 0});
@@ -214,9 +211,8 @@ absl::StatusOr<store::Checkpoint> Keeper::Finish() {
   if (thread_.joinable()) thread_.join();
   MR_RETURN_IF_ERROR(FoldFlushed());
   MR_RETURN_IF_ERROR(FlushAll());
-  return store::Checkpoint{.flushed_end = log_.flushed_end(),
-                           .image_offset = image_.flushed().offset,
-                           .queues_applied = queues_.applied()};
+  return store::Checkpoint{
+      .flushed_end = log_.flushed_end(), .image_offset = image_.flushed().offset, .queues_applied = queues_.applied()};
 }
 
 }  // namespace millrace::broker

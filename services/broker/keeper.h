@@ -51,7 +51,8 @@ class ImageOfStore final : public core::ImageReader {
 };
 
 // Folds flushed batches into the state image, flushes image and consume queues every 64 MiB of log or 60 s, writes the
-// checkpoint, and removes what retention says. Threads: Add and Wake from the core's thread; the work happens on a thread of its own.
+// checkpoint, and removes what retention says. Threads: Add and Wake from the core's thread; the work happens on a
+// thread of its own.
 class Keeper {
  public:
   struct Options {

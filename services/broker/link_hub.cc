@@ -100,8 +100,8 @@ void LinkHub::OnHello(Stream& stream, const link::Record& record) {
                                        link::kLinkVersion, "; run the same release on both sides"));
   }
   if (!hello->cluster.empty() && hello->cluster != options_.cluster) {
-    return Refuse(stream, absl::StrCat("the proxy belongs to cluster ", hello->cluster, ", this broker to ",
-                                       options_.cluster));
+    return Refuse(stream,
+                  absl::StrCat("the proxy belongs to cluster ", hello->cluster, ", this broker to ", options_.cluster));
   }
   std::shared_ptr<link::Session> session;
   std::uint32_t up = 0;
@@ -125,8 +125,11 @@ void LinkHub::OnHello(Stream& stream, const link::Record& record) {
     }
   }
   std::string payload;
-  Encode(link::Hello{.cluster = options_.cluster, .name = options_.broker_set, .process = options_.start_number,
-                     .epoch = options_.epoch, .stream = hello->stream},
+  Encode(link::Hello{.cluster = options_.cluster,
+                     .name = options_.broker_set,
+                     .process = options_.start_number,
+                     .epoch = options_.epoch,
+                     .stream = hello->stream},
          payload);
   if (up != 0) {
     MR_LOG(Info, "link up", {{"link", up}, {"proxy", hello->name}});
@@ -187,8 +190,8 @@ void LinkHub::PostSend(core::ReplyTo reply, const link::SendRequest& request) {
     core::Send event;
     event.reply = reply;
     event.topic = AddText(batch, request.topic);
-    event.messages = batch.AddText(reinterpret_cast<const char*>(messages.data()),
-                                   messages.size() * sizeof(core::SendMessage));
+    event.messages =
+        batch.AddText(reinterpret_cast<const char*>(messages.data()), messages.size() * sizeof(core::SendMessage));
     event.message_type = request.message_type;
     event.auto_create = request.auto_create && options_.auto_create_topics;
     batch.Add(core::EventType::kSend, event);
@@ -271,8 +274,8 @@ bool LinkHub::PostRequest(std::uint32_t link, const link::Record& record) {
         if (record.op == Op::kAck) {
           batch.Add(EventType::kAck, core::Ack{reply, topic, group, *handle});
         } else if (record.op == Op::kChangeInvisible) {
-          batch.Add(EventType::kChangeInvisible, core::ChangeInvisible{reply, topic, group, *handle,
-                                                                       request->duration_millis, request->suspend, 0});
+          batch.Add(EventType::kChangeInvisible,
+                    core::ChangeInvisible{reply, topic, group, *handle, request->duration_millis, request->suspend, 0});
         } else {
           batch.Add(EventType::kForwardDeadLetter, core::ForwardDeadLetter{reply, topic, group, *handle});
         }
@@ -332,8 +335,7 @@ bool LinkHub::PostRequest(std::uint32_t link, const link::Record& record) {
       if (request) get_message_(reply, *request);
       return request.has_value();
     }
-    default:
-      return true;  // an op of a newer proxy: it gets no answer and times out
+    default: return true;  // an op of a newer proxy: it gets no answer and times out
   }
 }
 

@@ -63,16 +63,15 @@ int Main(int argc, char** argv) {
 
   const std::string address = process::Dialable(broker_config.listen, (*server)->port());
   topics.Begin(std::make_unique<naming::Registrar>(
-      naming::RegistrarOptions{
-          .nameservers = main_config.nameservers,
-          .key = {broker_config.cluster, broker_config.name},
-          .address = broker_config.advertise.empty() ? address : broker_config.advertise,
-          .epoch = broker.epoch(),
-          .first_version = broker.start_number() << 32},
+      naming::RegistrarOptions{.nameservers = main_config.nameservers,
+                               .key = {broker_config.cluster, broker_config.name},
+                               .address = broker_config.advertise.empty() ? address : broker_config.advertise,
+                               .epoch = broker.epoch(),
+                               .first_version = broker.start_number() << 32},
       clock, [&loop](const std::string& target) { return rpc::MakeChannel(target, 16 << 20, loop); }));
   (*page)->SetReady(true);
-  process::SayReady(absl::StrCat("broker grpc=", address, " http=",
-                                 process::Dialable(common.http_listen, (*page)->port())));
+  process::SayReady(
+      absl::StrCat("broker grpc=", address, " http=", process::Dialable(common.http_listen, (*page)->port())));
   process::WaitForStop();
   (*page)->SetReady(false);
   topics.Goodbye();

@@ -97,8 +97,8 @@ core::VerdictResult Reader::FindEntry(std::uint64_t topic_id, std::uint32_t queu
   const auto found = queues_.Get({topic_id, queue}, queue_offset);
   if (absl::IsNotFound(found.status())) return core::VerdictResult::kGone;
   if (!found.ok()) {
-    MR_LOG(Error, "a consume queue cannot be read", {{"queue", queue}, {"queue_offset", queue_offset},
-                                                     {"error", found.status().message()}});
+    MR_LOG(Error, "a consume queue cannot be read",
+           {{"queue", queue}, {"queue_offset", queue_offset}, {"error", found.status().message()}});
     return core::VerdictResult::kDiskFailed;  // the index can be built again: its damage passes nothing
   }
   if (!filter.MayMatch(static_cast<std::uint32_t>(found->tag_field))) return core::VerdictResult::kReject;
@@ -112,8 +112,8 @@ core::VerdictResult Reader::ReadEntry(std::uint64_t topic_id, std::uint32_t queu
   const auto record = log_.ReadRecord(entry.physical_offset, entry.bytes, found.buffer);
   if (!record.ok()) {
     if (absl::IsNotFound(record.status())) return core::VerdictResult::kGone;
-    MR_LOG(Error, "a stored message cannot be read", {{"queue", queue}, {"queue_offset", queue_offset},
-                                                      {"error", record.status().message()}});
+    MR_LOG(Error, "a stored message cannot be read",
+           {{"queue", queue}, {"queue_offset", queue_offset}, {"error", record.status().message()}});
     return absl::IsDataLoss(record.status()) ? core::VerdictResult::kUnreadable : core::VerdictResult::kDiskFailed;
   }
   if (record->topic_id != topic_id || record->queue != queue || record->queue_offset != queue_offset ||
@@ -154,8 +154,7 @@ void Reader::FindEntries(const std::shared_ptr<Look>& look) {
   std::uint64_t largest = 0, sum = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const core::ClaimEntry& entry = look->entries[i];
-    look->verdicts[i].result =
-        FindEntry(look->topic_id, entry.queue, entry.queue_offset, look->filter, look->found[i]);
+    look->verdicts[i].result = FindEntry(look->topic_id, entry.queue, entry.queue_offset, look->filter, look->found[i]);
     if (look->verdicts[i].result != core::VerdictResult::kNotRead) continue;
     largest = std::max<std::uint64_t>(largest, look->found[i].bytes);
     sum += look->found[i].bytes;

@@ -15,8 +15,11 @@ namespace millrace::broker {
 class TopicAnnouncer final : public TopicListener {
  public:
   void OnTopic(const core::TopicConfig& topic) override {
-    const naming::TopicRoute route{.id = topic.id, .name = topic.name, .type = static_cast<int>(topic.type),
-                                   .queues = topic.queues, .access = static_cast<int>(topic.access),
+    const naming::TopicRoute route{.id = topic.id,
+                                   .name = topic.name,
+                                   .type = static_cast<int>(topic.type),
+                                   .queues = topic.queues,
+                                   .access = static_cast<int>(topic.access),
                                    .version = topic.version};
     base::MutexLock lock(mu_);
     if (registrar_ != nullptr) return registrar_->TopicChanged(route);

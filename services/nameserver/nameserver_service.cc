@@ -86,9 +86,12 @@ class NameserverService::RegisterStream final : public rpc::StreamHandler {
     if (full.more()) return true;
     const ReplicaKey key{piece_->key, piece_->replica};
     if (key_ != key) {
-      MR_LOG(Info, "a broker registers", {{"cluster", full.cluster()}, {"broker_set", full.broker_set()},
-                                          {"replica", full.replica()}, {"address", full.address()},
-                                          {"epoch", full.epoch()}});
+      MR_LOG(Info, "a broker registers",
+             {{"cluster", full.cluster()},
+              {"broker_set", full.broker_set()},
+              {"replica", full.replica()},
+              {"address", full.address()},
+              {"epoch", full.epoch()}});
     }
     key_ = key;
     service_.Register(full.expiry_millis(), *std::exchange(piece_, std::nullopt));
@@ -174,8 +177,7 @@ bool NameserverService::Change(const ReplicaKey& key, const wire::TopicChanges& 
   read.removed.assign(changes.removed().begin(), changes.removed().end());
   base::MutexLock lock(mu_);
   ++counts_.changes;
-  const bool known =
-      table_.Change(key, changes.from_version(), changes.version(), read, clock_.MonotonicMillis());
+  const bool known = table_.Change(key, changes.from_version(), changes.version(), read, clock_.MonotonicMillis());
   TellWatchers();
   return known;
 }

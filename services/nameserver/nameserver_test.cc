@@ -50,10 +50,12 @@ class NameserverTest : public testing::Test {
 
   std::unique_ptr<naming::Registrar> StartRegistrar(std::vector<std::string> nameservers, const std::string& set = "a",
                                                     std::uint64_t epoch = 1, std::uint64_t version = 0) {
-    return std::make_unique<naming::Registrar>(
-        naming::RegistrarOptions{.nameservers = std::move(nameservers), .key = {"c", set},
-                                 .address = absl::StrCat(set, ":10911"), .epoch = epoch, .first_version = version},
-        clock_);
+    return std::make_unique<naming::Registrar>(naming::RegistrarOptions{.nameservers = std::move(nameservers),
+                                                                        .key = {"c", set},
+                                                                        .address = absl::StrCat(set, ":10911"),
+                                                                        .epoch = epoch,
+                                                                        .first_version = version},
+                                               clock_);
   }
   std::unique_ptr<naming::RouteWatcher> StartWatcher(std::vector<std::string> nameservers,
                                                      const std::string& cluster = "c") {

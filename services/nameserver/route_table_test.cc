@@ -18,8 +18,8 @@ class RouteTableTest : public testing::Test {
  protected:
   void Register(std::uint32_t replica, std::uint64_t epoch, std::uint64_t version, std::vector<std::uint64_t> topics,
                 std::uint32_t expiry = 0) {
-    naming::SetRoute route{.key = kSet, .replica = replica, .address = absl::StrCat("r", replica), .epoch = epoch,
-                           .version = version};
+    naming::SetRoute route{
+        .key = kSet, .replica = replica, .address = absl::StrCat("r", replica), .epoch = epoch, .version = version};
     for (const std::uint64_t id : topics) route.topics[id] = {.id = id, .name = absl::StrCat("t", id)};
     table_.Register(expiry, std::move(route), now_);
   }
@@ -27,7 +27,7 @@ class RouteTableTest : public testing::Test {
   std::vector<std::string> Changes() {
     std::vector<std::string> texts;
     for (const SetChange& change : table_.TakeChanges()) {
-      std::string text = change.kind == SetChange::Kind::kFull ? "full"
+      std::string text = change.kind == SetChange::Kind::kFull   ? "full"
                          : change.kind == SetChange::Kind::kGone ? "gone"
                                                                  : "topics";
       for (const naming::TopicRoute& topic : change.topics.changed) absl::StrAppend(&text, " +", topic.id);

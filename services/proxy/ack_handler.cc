@@ -137,8 +137,8 @@ void AckEntries(const std::shared_ptr<PendingAck>& pending, const Names& names, 
       pending->Settle(i, error);
       continue;
     }
-    CallBroker(link, link::Op::kAck, {.topic = names.topic, .group = names.group, .handle = handles[i]},
-               timeout_millis, [pending, i](const model::Result<absl::string_view>& reply) {
+    CallBroker(link, link::Op::kAck, {.topic = names.topic, .group = names.group, .handle = handles[i]}, timeout_millis,
+               [pending, i](const model::Result<absl::string_view>& reply) {
                  pending->Settle(i, reply.ok() ? std::nullopt : std::make_optional(reply.error()));
                });
   }

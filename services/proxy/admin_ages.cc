@@ -16,7 +16,10 @@ class AgeWalk : public std::enable_shared_from_this<AgeWalk> {
  public:
   AgeWalk(BrokerLink& link, const base::Clock& clock, std::int64_t deadline_millis, v1::DescribeGroupResponse response,
           std::function<void(v1::DescribeGroupResponse)> then)
-      : link_(link), clock_(clock), deadline_millis_(deadline_millis), response_(std::move(response)),
+      : link_(link),
+        clock_(clock),
+        deadline_millis_(deadline_millis),
+        response_(std::move(response)),
         then_(std::move(then)) {}
 
   void Next() {

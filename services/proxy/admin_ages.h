@@ -13,7 +13,6 @@ namespace millrace::proxy {
 // the other, so that a group with many queues costs the broker one read at a time. Stops when all are known, at
 // `deadline_millis` (monotonic), or when the link fails; what is not known by then stays absent. `then` is called once.
 void FillAges(BrokerLink& link, const base::Clock& clock, std::int64_t deadline_millis,
-              admin::v1::DescribeGroupResponse response,
-              std::function<void(admin::v1::DescribeGroupResponse)> then);
+              admin::v1::DescribeGroupResponse response, std::function<void(admin::v1::DescribeGroupResponse)> then);
 
 }  // namespace millrace::proxy

@@ -67,8 +67,10 @@ std::optional<model::Error> CheckNewTopic(const std::string& name) {
   if (auto error = model::ValidateTopic(name)) return error;
   if (!model::IsDeadLetterTopic(name)) return std::nullopt;
   return model::Error{model::ErrorCode::kIllegalTopic,
-                      absl::StrCat("topic ", name, " is a dead letter topic: it comes with the first dead letter of "
-                                   "its group; choose a name without the prefix ", model::kDeadLetterPrefix)};
+                      absl::StrCat("topic ", name,
+                                   " is a dead letter topic: it comes with the first dead letter of "
+                                   "its group; choose a name without the prefix ",
+                                   model::kDeadLetterPrefix)};
 }
 
 // Sorted by topic name, queues by number; sums on the way.
@@ -154,7 +156,8 @@ void AdminService::Ask(link::Op op, std::string payload, std::int64_t timeout_mi
     const auto reply = link::Decode<link::Reply>(record.payload);
     if (!reply) {
       return then(model::Error{model::ErrorCode::kInternalServerError,
-                               absl::StrCat("the broker's answer of ", record.payload.size(), " bytes does not decode; "
+                               absl::StrCat("the broker's answer of ", record.payload.size(),
+                                            " bytes does not decode; "
                                             "run broker and proxy of the same or adjacent releases")});
     }
     if (reply->code != v2::OK) {
@@ -184,18 +187,17 @@ void AdminService::CreateTopic(Call call, const v1::CreateTopicRequest& request)
 
 void AdminService::UpdateTopic(Call call, const v1::UpdateTopicRequest& request) {
   if (auto error = CheckNewTopic(request.name())) return Refuse<v1::TopicResponse>(*call, *error);
-  Query(*call, core::QueryKind::kTopic, request.name(),
-        [this, call, request](const model::Result<std::string>& found) {
-          if (!found.ok()) return Refuse<v1::TopicResponse>(*call, found.error());
-          auto config = core::DecodeTopic(*found);
-          if (!config) return RefuseUnreadable<v1::TopicResponse>(*call, request.name());
-          if (auto error = Apply(request.settings(), true, *config)) {
-            return Refuse<v1::TopicResponse>(*call, *error);
-          }
-          std::string encoded;
-          core::Encode(*config, encoded);
-          PutTopic(call, request.name(), std::move(encoded), true);
-        });
+  Query(*call, core::QueryKind::kTopic, request.name(), [this, call, request](const model::Result<std::string>& found) {
+    if (!found.ok()) return Refuse<v1::TopicResponse>(*call, found.error());
+    auto config = core::DecodeTopic(*found);
+    if (!config) return RefuseUnreadable<v1::TopicResponse>(*call, request.name());
+    if (auto error = Apply(request.settings(), true, *config)) {
+      return Refuse<v1::TopicResponse>(*call, *error);
+    }
+    std::string encoded;
+    core::Encode(*config, encoded);
+    PutTopic(call, request.name(), std::move(encoded), true);
+  });
 }
 
 void AdminService::PutTopic(Call call, std::string name, std::string config, bool update) {
@@ -289,16 +291,15 @@ void AdminService::CreateGroup(Call call, const v1::CreateGroupRequest& request)
 
 void AdminService::UpdateGroup(Call call, const v1::UpdateGroupRequest& request) {
   if (auto error = model::ValidateConsumerGroup(request.name())) return Refuse<v1::GroupResponse>(*call, *error);
-  Query(*call, core::QueryKind::kGroup, request.name(),
-        [this, call, request](const model::Result<std::string>& found) {
-          if (!found.ok()) return Refuse<v1::GroupResponse>(*call, found.error());
-          auto config = core::DecodeGroup(*found);
-          if (!config) return RefuseUnreadable<v1::GroupResponse>(*call, request.name());
-          if (auto error = Apply(request.settings(), *config)) return Refuse<v1::GroupResponse>(*call, *error);
-          std::string encoded;
-          core::Encode(*config, encoded);
-          PutGroup(call, request.name(), std::move(encoded), true);
-        });
+  Query(*call, core::QueryKind::kGroup, request.name(), [this, call, request](const model::Result<std::string>& found) {
+    if (!found.ok()) return Refuse<v1::GroupResponse>(*call, found.error());
+    auto config = core::DecodeGroup(*found);
+    if (!config) return RefuseUnreadable<v1::GroupResponse>(*call, request.name());
+    if (auto error = Apply(request.settings(), *config)) return Refuse<v1::GroupResponse>(*call, *error);
+    std::string encoded;
+    core::Encode(*config, encoded);
+    PutGroup(call, request.name(), std::move(encoded), true);
+  });
 }
 
 void AdminService::PutGroup(Call call, std::string name, std::string config, bool update) {

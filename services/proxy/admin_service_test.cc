@@ -102,17 +102,11 @@ class FakeBroker final : public BrokerLink {
       return groups.erase(name) == 1 ? link::Reply{.code = v2::OK} : link::Reply{.code = v2::CONSUMER_GROUP_NOT_FOUND};
     }
     switch (static_cast<core::QueryKind>(request.kind)) {
-      case core::QueryKind::kTopic:
-        return Find(topics, name, v2::TOPIC_NOT_FOUND, kept);
-      case core::QueryKind::kGroup:
-        return Find(groups, name, v2::CONSUMER_GROUP_NOT_FOUND, kept);
-      case core::QueryKind::kTopics:
-        return All(topics, kept);
-      case core::QueryKind::kGroups:
-        return All(groups, kept);
-      default:
-        core::Encode(progress, kept);
-        return {.code = v2::OK, .payload = kept};
+      case core::QueryKind::kTopic: return Find(topics, name, v2::TOPIC_NOT_FOUND, kept);
+      case core::QueryKind::kGroup: return Find(groups, name, v2::CONSUMER_GROUP_NOT_FOUND, kept);
+      case core::QueryKind::kTopics: return All(topics, kept);
+      case core::QueryKind::kGroups: return All(groups, kept);
+      default: core::Encode(progress, kept); return {.code = v2::OK, .payload = kept};
     }
   }
 };

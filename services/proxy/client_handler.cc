@@ -20,9 +20,7 @@ using model::ErrorCode;
 
 constexpr std::int64_t kTerminationMillisMax = 1'000;  // clients wait for the answer before they exit
 
-bool IsConsumer(int client_type) {
-  return client_type >= v2::PUSH_CONSUMER && client_type <= v2::LITE_SIMPLE_CONSUMER;
-}
+bool IsConsumer(int client_type) { return client_type >= v2::PUSH_CONSUMER && client_type <= v2::LITE_SIMPLE_CONSUMER; }
 
 // Answers OK once every broker has answered or its time is over: the client ends whatever they say.
 class PendingTermination {

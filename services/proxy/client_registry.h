@@ -71,8 +71,8 @@ class ClientRegistry {
   // The client has said that it ends: forgets it and ends its polls. The groups it was known with.
   std::vector<std::string> Terminate(absl::string_view client);
 
-  // Once a second: forgets clients that were silent for two minutes and have no stream, refreshes the streams, and looks
-  // at the progress of polls.
+  // Once a second: forgets clients that were silent for two minutes and have no stream, refreshes the streams, and
+  // looks at the progress of polls.
   void Tick();
   void EndPolls();
   void CloseStreams(const absl::Status& status);

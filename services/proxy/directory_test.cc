@@ -79,9 +79,8 @@ TEST_F(DirectoryTest, WhoWaitsGetsTheAnswer) {
   link_.answers_queries = false;
   std::vector<int> answers;
   for (int i = 0; i < 2; ++i) {
-    directory_.FindTopic("orders", [&](const model::Result<Directory::RoutePtr>& route) {
-      answers.push_back(route.error().number());
-    });
+    directory_.FindTopic(
+        "orders", [&](const model::Result<Directory::RoutePtr>& route) { answers.push_back(route.error().number()); });
   }
   ASSERT_EQ(link_.calls.size(), 1u);
   link_.Reply(0, 50400, "no answer");

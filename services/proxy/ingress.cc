@@ -43,9 +43,8 @@ std::optional<Error> CheckUserProperties(const MessageFields& message, const Ing
   }
   for (const UserProperty& property : message.user) {
     if (!model::IsReservedPropertyKey(property.key)) continue;
-    return Error{ErrorCode::kIllegalMessagePropertyKey,
-                 absl::StrCat("the user property key ", Quoted(property.key),
-                              " is reserved for the server: use another key")};
+    return Error{ErrorCode::kIllegalMessagePropertyKey, absl::StrCat("the user property key ", Quoted(property.key),
+                                                                     " is reserved for the server: use another key")};
   }
   for (const UserProperty& property : message.user) {
     if (!model::HasControlCharacter(property.key) && !model::HasControlCharacter(property.value)) continue;
@@ -111,8 +110,8 @@ std::optional<Error> CheckTimes(const MessageFields& message, const IngressConte
     const std::int64_t delay = system.delivery->MillisRoundedUp() - context.now_millis;
     if (delay > limits.delay_millis_max) {
       return Error{ErrorCode::kIllegalDeliveryTime,
-                   absl::StrCat("delivery_timestamp is ", delay, " ms from now, the limit is ",
-                                limits.delay_millis_max, " ms: send the message later, or ask for an earlier time")};
+                   absl::StrCat("delivery_timestamp is ", delay, " ms from now, the limit is ", limits.delay_millis_max,
+                                " ms: send the message later, or ask for an earlier time")};
     }
   }
   return std::nullopt;
@@ -145,12 +144,12 @@ std::optional<Error> CheckBatch(const std::vector<MessageFields>& messages) {
   const SystemProperties& first = messages.front().system;
   for (std::size_t i = 1; i < messages.size(); ++i) {
     const SystemProperties& other = messages[i].system;
-    const absl::string_view what = other.DerivedType() != first.DerivedType()       ? "type"
+    const absl::string_view what = other.DerivedType() != first.DerivedType()         ? "type"
                                    : first.DerivedType() == MessageType::kTransaction ? "transaction"
-                                   : other.message_group != first.message_group     ? "message group"
-                                   : other.priority != first.priority               ? "priority"
-                                   : other.lite_topic != first.lite_topic           ? "lite topic"
-                                                                                    : "";
+                                   : other.message_group != first.message_group       ? "message group"
+                                   : other.priority != first.priority                 ? "priority"
+                                   : other.lite_topic != first.lite_topic             ? "lite topic"
+                                                                                      : "";
     if (what.empty()) continue;
     return Error{ErrorCode::kBadRequest,
                  absl::StrCat("messages 1 and ", i + 1, " of the batch of ", messages.size(),

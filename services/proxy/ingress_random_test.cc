@@ -25,7 +25,13 @@ constexpr std::int64_t kNow = 1'700'000'000'000;
 const IngressContext kContext = {.peer_host = "10.9.8.7", .now_millis = kNow};
 
 std::string RandomText(model::TestRandom& random) {
-  static const std::string kTexts[] = {"", "a", "TagA", "gr\xc3\xbc\xc3\x9f" "e", "k 1", "x-y_z"};
+  static const std::string kTexts[] = {"",
+                                       "a",
+                                       "TagA",
+                                       "gr\xc3\xbc\xc3\x9f"
+                                       "e",
+                                       "k 1",
+                                       "x-y_z"};
   return random.OneIn(2) ? kTexts[random.Below(std::size(kTexts))] : random.Letters(random.Below(40));
 }
 
@@ -148,7 +154,8 @@ void ExpectStoredAsDecoded(const IngressMessage& scanned, const v2::Message& mes
     expected.DiscardUnknownFields();
   }
   EXPECT_TRUE(MessageDifferencer::Equals(stored.system_properties(), expected))
-      << stored.system_properties().DebugString() << "expected\n" << expected.DebugString();
+      << stored.system_properties().DebugString() << "expected\n"
+      << expected.DebugString();
   EXPECT_EQ(stored.body(), message.body());
   EXPECT_EQ(view->md5, base::Md5(message.body()));
   EXPECT_EQ(view->compressed, expected.body_encoding() == v2::GZIP);

@@ -100,7 +100,8 @@ TEST(IngressTest, AnOrdinaryMessageIsStoredVerbatim) {
   const auto view = model::ParseStoredMessage(scanned.stored);
   ASSERT_TRUE(view);
   EXPECT_EQ(view->system, message.system_properties().SerializeAsString());
-  EXPECT_EQ(view->user, absl::string_view("\x12\x0c\x0a\x05" "color\x12\x03red"));
+  EXPECT_EQ(view->user, absl::string_view("\x12\x0c\x0a\x05"
+                                          "color\x12\x03red"));
   EXPECT_EQ(view->body, "hello");
   EXPECT_EQ(view->tag, "TagA");
   EXPECT_EQ(view->id, "ID0");
@@ -175,10 +176,25 @@ TEST(IngressTest, TypeFollowsFromThePropertiesInTheOrderOfTheContract) {
   };
   EXPECT_EQ(type([](auto& s) { s.set_message_type(v2::FIFO); }), MessageType::kNormal);
   EXPECT_EQ(type([](auto& s) { s.set_lite_topic("l"); }), MessageType::kLite);
-  EXPECT_EQ(type([](auto& s) { s.set_priority(0); s.set_lite_topic("l"); }), MessageType::kPriority);
-  EXPECT_EQ(type([](auto& s) { s.set_message_group("g"); s.set_priority(1); }), MessageType::kFifo);
-  EXPECT_EQ(type([](auto& s) { s.mutable_delivery_timestamp(); s.set_message_group("g"); }), MessageType::kDelay);
-  EXPECT_EQ(type([](auto& s) { s.set_message_type(v2::TRANSACTION); s.mutable_delivery_timestamp(); }),
+  EXPECT_EQ(type([](auto& s) {
+              s.set_priority(0);
+              s.set_lite_topic("l");
+            }),
+            MessageType::kPriority);
+  EXPECT_EQ(type([](auto& s) {
+              s.set_message_group("g");
+              s.set_priority(1);
+            }),
+            MessageType::kFifo);
+  EXPECT_EQ(type([](auto& s) {
+              s.mutable_delivery_timestamp();
+              s.set_message_group("g");
+            }),
+            MessageType::kDelay);
+  EXPECT_EQ(type([](auto& s) {
+              s.set_message_type(v2::TRANSACTION);
+              s.mutable_delivery_timestamp();
+            }),
             MessageType::kTransaction);
 }
 
@@ -246,9 +262,18 @@ TEST(IngressChecksTest, TagAndKeys) {
   for (const char* tag : {" ", "a|b", "a\tb", "\xe3\x80\x80"}) {
     EXPECT_EQ(CodeWithSystem([&](auto& s) { s.set_tag(tag); }), v2::ILLEGAL_MESSAGE_TAG) << tag;
   }
-  EXPECT_EQ(CodeWithSystem([](auto& s) { s.add_keys(""); s.add_keys("a|b c"); }), 0);
+  EXPECT_EQ(CodeWithSystem([](auto& s) {
+              s.add_keys("");
+              s.add_keys("a|b c");
+            }),
+            0);
   for (const char* key : {" ", "a\x7f"}) {
-    EXPECT_EQ(CodeWithSystem([&](auto& s) { s.add_keys("k"); s.add_keys(key); }), v2::ILLEGAL_MESSAGE_KEY) << key;
+    EXPECT_EQ(CodeWithSystem([&](auto& s) {
+                s.add_keys("k");
+                s.add_keys(key);
+              }),
+              v2::ILLEGAL_MESSAGE_KEY)
+        << key;
   }
 }
 
@@ -271,7 +296,9 @@ TEST(IngressChecksTest, EncodedPropertiesAreLimitedWhateverTheyConsistOf) {
             v2::MESSAGE_PROPERTIES_TOO_LARGE);
   EXPECT_EQ(CodeWithSystem([](auto& s) { s.set_trace_context(std::string(70'000, 'i')); }),
             v2::MESSAGE_PROPERTIES_TOO_LARGE);
-  EXPECT_EQ(CodeWithSystem([](auto& s) { for (int i = 0; i < 20'000; ++i) s.add_keys(""); }),
+  EXPECT_EQ(CodeWithSystem([](auto& s) {
+              for (int i = 0; i < 20'000; ++i) s.add_keys("");
+            }),
             v2::MESSAGE_PROPERTIES_TOO_LARGE);
   std::string message = Request().messages(0).SerializeAsString();
   for (int i = 0; i < 2'000; ++i) message.append("\x12\x00", 2);

@@ -35,8 +35,8 @@ class ChannelFrames final : public rpc::ClientStreamHandler {
 
 LinkClient::OpenStream OverChannel(std::shared_ptr<rpc::Channel> channel, const base::Clock& clock) {
   return [channel = std::move(channel), &clock](const std::shared_ptr<link::Session>& session) {
-    auto stream = channel->OpenStream("/millrace.link.v1.Link/Stream", {},
-                                      std::make_shared<ChannelFrames>(session, clock));
+    auto stream =
+        channel->OpenStream("/millrace.link.v1.Link/Stream", {}, std::make_shared<ChannelFrames>(session, clock));
     session->Attach(std::make_shared<ChannelSink>(std::move(stream)));
   };
 }

@@ -161,8 +161,8 @@ void LinkClient::TakeLate(std::int64_t now, Late& unsent, Late& sent) {
 void LinkClient::Connect() {
   const std::int64_t now = clock_.MonotonicMillis();
   const std::string random = base::RandomBytes(8);
-  link::Hello hello{.cluster = options_.cluster, .name = options_.proxy_name,
-                    .process = base::Load<std::uint64_t>(random.data())};
+  link::Hello hello{
+      .cluster = options_.cluster, .name = options_.proxy_name, .process = base::Load<std::uint64_t>(random.data())};
   std::shared_ptr<link::Session> sessions[2];
   {
     base::MutexLock lock(mu_);
@@ -250,17 +250,12 @@ void LinkClient::Refuse(std::uint64_t attempt, const std::string& why) {
 
 void LinkClient::OnRecord(std::uint64_t attempt, bool bodies, const link::Record& record) {
   switch (record.op) {
-    case link::Op::kHello:
-      return OnHello(attempt, bodies, record);
+    case link::Op::kHello: return OnHello(attempt, bodies, record);
     case link::Op::kReply:
-    case link::Op::kSendReply:
-      return OnReply(attempt, record);
-    case link::Op::kDelivery:
-      return OnDelivery(attempt, record);
-    case link::Op::kDeliveryEnd:
-      return OnDeliveryEnd(attempt, record);
-    default:
-      return;  // a record of a newer broker
+    case link::Op::kSendReply: return OnReply(attempt, record);
+    case link::Op::kDelivery: return OnDelivery(attempt, record);
+    case link::Op::kDeliveryEnd: return OnDeliveryEnd(attempt, record);
+    default: return;  // a record of a newer broker
   }
 }
 
@@ -272,8 +267,8 @@ void LinkClient::OnHello(std::uint64_t attempt, bool bodies, const link::Record&
                                         link::kLinkVersion, "; run the same release on both sides"));
   }
   if (!options_.cluster.empty() && hello->cluster != options_.cluster) {
-    return Refuse(attempt, absl::StrCat("the broker belongs to cluster ", hello->cluster, ", this proxy to ",
-                                        options_.cluster));
+    return Refuse(attempt,
+                  absl::StrCat("the broker belongs to cluster ", hello->cluster, ", this proxy to ", options_.cluster));
   }
   bool same_broker = true;
   std::shared_ptr<link::Session> requests;
@@ -316,8 +311,8 @@ void LinkClient::BringUp() {
 void LinkClient::QueueRequest(std::uint64_t correlation, link::Op op, absl::string_view payload,
                               std::int64_t deadline) {
   const std::int64_t budget = std::max<std::int64_t>(deadline - clock_.MonotonicMillis(), 1);
-  requests_->Queue({.correlation = correlation, .op = op, .budget_millis = static_cast<std::uint32_t>(budget),
-                    .payload = payload});
+  requests_->Queue(
+      {.correlation = correlation, .op = op, .budget_millis = static_cast<std::uint32_t>(budget), .payload = payload});
 }
 
 void LinkClient::QueueClient(link::Op op, const link::ClientRecord& client) {

@@ -24,12 +24,12 @@ class LinkClient final : public BrokerLink {
  public:
   struct Options {
     std::string proxy_name;
-    std::string cluster;                       // empty: any
-    std::uint32_t credit_bytes = 64u << 20;    // more than the largest message
-    std::size_t send_bytes_max = 64u << 20;    // of sends that wait for the transport or the link
+    std::string cluster;                     // empty: any
+    std::uint32_t credit_bytes = 64u << 20;  // more than the largest message
+    std::size_t send_bytes_max = 64u << 20;  // of sends that wait for the transport or the link
     std::int64_t reconnect_millis = 100;
     std::int64_t handshake_millis = 3'000;
-    std::int64_t tick_millis = 100;            // 0: no thread of its own, the owner calls Tick()
+    std::int64_t tick_millis = 100;  // 0: no thread of its own, the owner calls Tick()
   };
   // Connects a session to the broker: attaches a sink and feeds frames, or ends the session. Never blocks.
   using OpenStream = std::function<void(const std::shared_ptr<link::Session>&)>;
@@ -118,7 +118,7 @@ class LinkClient final : public BrokerLink {
   std::uint64_t next_correlation_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<std::uint64_t, PendingCall> calls_ ABSL_GUARDED_BY(mu_);
   std::map<std::uint64_t, PendingReceive> receives_ ABSL_GUARDED_BY(mu_);
-  std::size_t unsent_bytes_ ABSL_GUARDED_BY(mu_) = 0;       // of sends in calls_
+  std::size_t unsent_bytes_ ABSL_GUARDED_BY(mu_) = 0;          // of sends in calls_
   std::set<std::uint64_t> open_answers_ ABSL_GUARDED_BY(mu_);  // of this link, not reported
   LinkRoster roster_ ABSL_GUARDED_BY(mu_);
 

@@ -91,8 +91,10 @@ class LinkClientTest : public testing::Test {
   void SayHello(std::uint64_t start_number = 7, std::uint64_t of_bodies = 0) {
     for (std::uint32_t stream : {0u, 1u}) {
       std::string payload;
-      Encode(link::Hello{.cluster = "c", .name = "broker-a",
-                         .process = stream == 1 && of_bodies != 0 ? of_bodies : start_number, .stream = stream},
+      Encode(link::Hello{.cluster = "c",
+                         .name = "broker-a",
+                         .process = stream == 1 && of_bodies != 0 ? of_bodies : start_number,
+                         .stream = stream},
              payload);
       (stream == 0 ? requests() : bodies()).Send({.op = Op::kHello, .payload = payload});
     }

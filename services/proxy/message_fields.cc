@@ -52,8 +52,8 @@ bool ScanUserField(const WireField& field, MessageFields& message) {
 }
 
 bool ScanSystemField(absl::string_view occurrence, MessageFields& message) {
-  message.too_large |= occurrence.size() > model::kEncodedPropertyBytesMax ||
-                       message.system_occurrences.size() >= kSystemOccurrencesMax;
+  message.too_large |=
+      occurrence.size() > model::kEncodedPropertyBytesMax || message.system_occurrences.size() >= kSystemOccurrencesMax;
   if (message.too_large) return true;
   message.system_occurrences.push_back(occurrence);
   return ScanSystemProperties(occurrence, message.system);
@@ -108,7 +108,8 @@ std::optional<Error> ScanMessages(absl::string_view request, std::vector<Message
   }
   if (well_formed && reader.ok()) return std::nullopt;
   return Error{ErrorCode::kMessageCorrupted,
-               absl::StrCat("the ", request.size(), " bytes of the request are not a SendMessageRequest: a field is "
+               absl::StrCat("the ", request.size(),
+                            " bytes of the request are not a SendMessageRequest: a field is "
                             "cut off, or a text is not UTF-8")};
 }
 

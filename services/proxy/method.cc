@@ -43,12 +43,9 @@ std::optional<Method> FindMethod(absl::string_view path) {
 rpc::CallKind KindOf(Method method) {
   switch (method) {
     case Method::kReceiveMessage:
-    case Method::kPullMessage:
-      return rpc::CallKind::kServerStream;
-    case Method::kTelemetry:
-      return rpc::CallKind::kBidi;
-    default:
-      return rpc::CallKind::kUnary;
+    case Method::kPullMessage: return rpc::CallKind::kServerStream;
+    case Method::kTelemetry: return rpc::CallKind::kBidi;
+    default: return rpc::CallKind::kUnary;
   }
 }
 

@@ -21,7 +21,8 @@ namespace millrace::proxy {
 // Lifetime. `clock` outlives it. Destruction stops at once.
 class Proxy {
  public:
-  // `open`: how links reach the broker set `broker_set`. `loop`: serves clients first of all; null: one of its own. Errors are those of rpc::StartServer and FindTlsIdentity.
+  // `open`: how links reach the broker set `broker_set`. `loop`: serves clients first of all; null: one of its own.
+  // Errors are those of rpc::StartServer and FindTlsIdentity.
   static absl::StatusOr<std::unique_ptr<Proxy>> Start(const ProxyConfig& config, const std::string& broker_set,
                                                       LinkClient::OpenStream open, io::FileSystem& fs,
                                                       const base::Clock& clock,

@@ -19,7 +19,8 @@ void CollectProxy(const Proxy& proxy, http::MetricFamilies& families) {
   each_method("millrace_proxy_requests_total", "Requests; Telemetry counts streams.", metrics.requests);
   each_method("millrace_proxy_refused_total", "Requests answered with another code than OK or MESSAGE_NOT_FOUND.",
               metrics.refused);
-  families.Counter("rocketmq_messages_in_total", "Messages stored, as the broker said.", number(metrics.messages_in.load()));
+  families.Counter("rocketmq_messages_in_total", "Messages stored, as the broker said.",
+                   number(metrics.messages_in.load()));
   families.Counter("rocketmq_messages_out_total", "Messages in streams that ended well.",
                    number(metrics.messages_out.load()));
   families.Counter("rocketmq_throughput_in_total", "Bytes of sends.", number(metrics.bytes_in.load()));

@@ -29,9 +29,12 @@ struct ProxyConfig {
     keys.Add("proxy.data", &ProxyConfig::data)
         .Doc("Directory in which a certificate that the proxy makes itself is kept; empty: a new one at each start.");
     keys.Add("proxy.auto-create-topics", &ProxyConfig::auto_create_topics)
-        .Doc("Routes of unknown legal topics are answered, so a first send can create them; set it with the brokers' "
-             "auto-create-topics.");
-    keys.Add("proxy.threads", &ProxyConfig::threads).Doc("Threads that serve clients. One is the cheapest per message; more help where cores are to spare.").Range(1, 256);
+        .Doc(
+            "Routes of unknown legal topics are answered, so a first send can create them; set it with the brokers' "
+            "auto-create-topics.");
+    keys.Add("proxy.threads", &ProxyConfig::threads)
+        .Doc("Threads that serve clients. One is the cheapest per message; more help where cores are to spare.")
+        .Range(1, 256);
     keys.Add("proxy.connections-max", &ProxyConfig::connections_max)
         .Doc("Connections of clients at a time; beyond it new ones are closed at once.")
         .Range(1, 1'000'000);

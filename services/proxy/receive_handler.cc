@@ -21,8 +21,8 @@ using model::ErrorCode;
 
 constexpr std::int64_t kPollMillisMin = 5'000;
 constexpr std::int64_t kPollMillisMax = 20'000;
-constexpr std::int64_t kPollMarginMillis = 500;     // the stream ends this long before the client's deadline
-constexpr std::int64_t kBrokerGraceMillis = 250;    // of it: what the broker's answer may be late at least
+constexpr std::int64_t kPollMarginMillis = 500;   // the stream ends this long before the client's deadline
+constexpr std::int64_t kBrokerGraceMillis = 250;  // of it: what the broker's answer may be late at least
 constexpr std::int64_t kBrokerGraceMillisMax = 2'000;
 constexpr std::int64_t kRequestTimeoutMillis = 3'000;
 constexpr std::int64_t kInvisibleMillisMin = 10'000;
@@ -145,8 +145,7 @@ void ReceiveHandler::Handle(const RequestContext& context, const std::string& by
     const std::int64_t request_timeout = settings ? settings->request_timeout_millis : kRequestTimeoutMillis;
     const std::int64_t wait = stop_waiting_ ? 0 : PollMillis(wanted, remaining, request_timeout);
     auto stream = std::make_shared<ReceiveStream>(parts_, context, pending->topic, *(*set)->link);
-    stream->Start(EncodeRecord(*pending, context, **set, wait),
-                  LinkMillis(wait, remaining));
+    stream->Start(EncodeRecord(*pending, context, **set, wait), LinkMillis(wait, remaining));
   };
   if (auto route = parts_.directory.CachedTopic(pending->topic)) return pass_on(std::move(route));
   parts_.directory.FindTopic(pending->topic, pass_on);

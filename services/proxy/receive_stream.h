@@ -58,7 +58,7 @@ class ReceiveStream final : public BrokerLink::Receiver,
   std::uint64_t receive_ ABSL_GUARDED_BY(mu_) = 0;  // number at the link; 0: not started
   std::uint64_t answer_ ABSL_GUARDED_BY(mu_) = 0;   // 0: nothing delivered
   std::size_t messages_ ABSL_GUARDED_BY(mu_) = 0;
-  std::size_t unsent_ ABSL_GUARDED_BY(mu_) = 0;  // bytes at the last look
+  std::size_t unsent_ ABSL_GUARDED_BY(mu_) = 0;       // bytes at the last look
   std::size_t credit_owed_ ABSL_GUARDED_BY(mu_) = 0;  // bytes of deliveries that the client's stream may still hold
 };
 

@@ -39,9 +39,11 @@ class ReceiveTest : public testing::Test {
     v2::SystemProperties system;
     system.set_message_id("id-" + body);
     const std::string slice = system.SerializeAsString();
-    const std::string stored = model::EncodeStoredMessage(
-        {.message_type = 1, .id = {2, static_cast<std::uint16_t>(body.size() + 3)}, .md5 = base::Md5(body),
-         .system = slice, .body = body});
+    const std::string stored = model::EncodeStoredMessage({.message_type = 1,
+                                                           .id = {2, static_cast<std::uint16_t>(body.size() + 3)},
+                                                           .md5 = base::Md5(body),
+                                                           .system = slice,
+                                                           .body = body});
     delivered_bytes_ += stored.size();
     proxy_.link.polls.back().receiver->OnDelivery(
         {.answer = answer, .handle = "handle-" + body, .queue = 1, .queue_offset = 7, .attempt = 1, .stored = stored});

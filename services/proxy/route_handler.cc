@@ -141,8 +141,8 @@ void RouteHandler::HandleAssignment(const RequestContext& context, const std::st
   if (!endpoints.ok()) return Refuse(parts_, context, endpoints.error());
   parts_.clients.Saw(context.client_id(), *group);
 
-  const auto with_route = [this, context, request, group = *group, endpoints = *endpoints](
-                              const model::Result<Directory::RoutePtr>& route) {
+  const auto with_route = [this, context, request, group = *group,
+                           endpoints = *endpoints](const model::Result<Directory::RoutePtr>& route) {
     if (!route.ok()) return Refuse(parts_, context, route.error());
     if (!HasReadableQueue(**route)) {
       return Refuse(parts_, context,

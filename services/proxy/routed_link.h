@@ -23,8 +23,9 @@ class RoutedLink {
   RoutedLink(naming::RouteWatcherOptions options, const base::Clock& clock, std::shared_ptr<rpc::EventLoop> loop)
       : clock_(clock),
         loop_(std::move(loop)),
-        watcher_(std::move(options), clock, [] {},
-                 [this](const std::string& target) { return rpc::MakeChannel(target, 64 << 20, loop_); }) {}
+        watcher_(
+            std::move(options), clock, [] {},
+            [this](const std::string& target) { return rpc::MakeChannel(target, 64 << 20, loop_); }) {}
   ~RoutedLink() { StopWatching(); }
 
   LinkClient::OpenStream Opener() {

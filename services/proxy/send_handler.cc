@@ -123,8 +123,13 @@ void SendHandler::Handle(const RequestContext& context, const std::string& bytes
                                        parts_.options.limits);
   if (!scanned.ok()) return Refuse(parts_, context, scanned.error());
 
-  auto send = std::make_shared<PendingSend>(PendingSend{parts_, context, scanned->topic, scanned->messages.front().type,
-                                                        std::string(scanned->messages.front().message_group), {}, {}});
+  auto send = std::make_shared<PendingSend>(PendingSend{parts_,
+                                                        context,
+                                                        scanned->topic,
+                                                        scanned->messages.front().type,
+                                                        std::string(scanned->messages.front().message_group),
+                                                        {},
+                                                        {}});
   send->ids.reserve(scanned->messages.size());
   for (const IngressMessage& message : scanned->messages) {
     send->ids.emplace_back(message.message_id.data(), message.message_id.size());

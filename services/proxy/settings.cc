@@ -72,9 +72,8 @@ bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 
 bool IsClientPropertyKey(absl::string_view key) {
   return !key.empty() && key.size() <= kClientPropertyKeyMax && IsLetter(key[0]) &&
-         std::all_of(key.begin(), key.end(), [](char c) {
-           return IsLetter(c) || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
-         });
+         std::all_of(key.begin(), key.end(),
+                     [](char c) { return IsLetter(c) || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-'; });
 }
 
 // Characters, not bytes; `text` is UTF-8.

@@ -58,7 +58,8 @@ TEST(SettingsReplyTest, ProducersGetExponentialBackoffBodySizeAndTypeCheck) {
         exponential_backoff { initial { nanos: 10000000 } max { seconds: 1 } multiplier: 2 }
       }
       publishing { max_body_size: 4194304 validate_message_type: true }
-      metric { on: false })", &expected));
+      metric { on: false })",
+                                                            &expected));
   EXPECT_TRUE(MessageDifferencer::Equals(Reply(kProducer), expected)) << Reply(kProducer).DebugString();
 }
 
@@ -152,8 +153,7 @@ TEST(ValidateSettingsTest, IllegalNamesAndFiltersAreNamed) {
   EXPECT_EQ(with("topic { name: '' }"), ErrorCode::kIllegalTopic);
   EXPECT_EQ(with("topic { name: 't' }"), std::nullopt);
   EXPECT_EQ(with("topic { name: 't' } expression { expression: '||' }"), ErrorCode::kIllegalFilterExpression);
-  EXPECT_EQ(with("topic { name: 't' } expression { type: SQL expression: ' ' }"),
-            ErrorCode::kIllegalFilterExpression);
+  EXPECT_EQ(with("topic { name: 't' } expression { type: SQL expression: ' ' }"), ErrorCode::kIllegalFilterExpression);
   EXPECT_EQ(with("topic { name: 't' } expression { type: SQL expression: 'a = 1' }"), std::nullopt);
 }
 
@@ -182,8 +182,8 @@ TEST(ValidateSettingsTest, ClientPropertiesHaveLimits) {
   EXPECT_EQ(code(many), ErrorCode::kInvalidClientProperties);
 
   EXPECT_EQ(code({{std::string(64, 'k'), std::string(256, 'v')}, {"a_b.c-9", ""}}), std::nullopt);
-  for (const std::string& key : {std::string(65, 'k'), std::string(), std::string("9a"), std::string("a b"),
-                                 std::string("rocketmq.x")}) {
+  for (const std::string& key :
+       {std::string(65, 'k'), std::string(), std::string("9a"), std::string("a b"), std::string("rocketmq.x")}) {
     EXPECT_EQ(code({{key, "v"}}), ErrorCode::kInvalidClientProperties) << key;
   }
   EXPECT_EQ(code({{"k", std::string(257, 'v')}}), ErrorCode::kInvalidClientProperties);

@@ -35,28 +35,17 @@ bool ScanText(absl::string_view bytes, absl::string_view& text) {
 
 bool ScanBytesField(const WireField& field, SystemProperties& properties) {
   switch (field.number) {
-    case kTagField:
-      return ScanText(field.bytes, properties.tag);
-    case kKeysField:
-      return ScanText(field.bytes, properties.keys.emplace_back());
-    case kMessageIdField:
-      return ScanText(field.bytes, properties.message_id);
-    case kBornHostField:
-      return ScanText(field.bytes, properties.born_host);
-    case kMessageGroupField:
-      return ScanText(field.bytes, properties.message_group);
-    case kTraceContextField:
-      return ScanText(field.bytes, properties.trace_context);
-    case kLiteTopicField:
-      return ScanText(field.bytes, properties.lite_topic);
-    case kBornTimestampField:
-      return ScanTime(field.bytes, properties.born);
-    case kDeliveryTimestampField:
-      return ScanTime(field.bytes, properties.delivery);
-    case kRecoveryDurationField:
-      return ScanTime(field.bytes, properties.recovery);
-    default:
-      return true;
+    case kTagField: return ScanText(field.bytes, properties.tag);
+    case kKeysField: return ScanText(field.bytes, properties.keys.emplace_back());
+    case kMessageIdField: return ScanText(field.bytes, properties.message_id);
+    case kBornHostField: return ScanText(field.bytes, properties.born_host);
+    case kMessageGroupField: return ScanText(field.bytes, properties.message_group);
+    case kTraceContextField: return ScanText(field.bytes, properties.trace_context);
+    case kLiteTopicField: return ScanText(field.bytes, properties.lite_topic);
+    case kBornTimestampField: return ScanTime(field.bytes, properties.born);
+    case kDeliveryTimestampField: return ScanTime(field.bytes, properties.delivery);
+    case kRecoveryDurationField: return ScanTime(field.bytes, properties.recovery);
+    default: return true;
   }
 }
 
@@ -76,10 +65,8 @@ bool IsServerField(std::uint32_t number) {
     case kQueueOffsetField:
     case kInvisibleDurationField:
     case kDeliveryAttemptField:
-    case kDeadLetterQueueField:
-      return true;
-    default:
-      return false;
+    case kDeadLetterQueueField: return true;
+    default: return false;
   }
 }
 
@@ -91,18 +78,12 @@ bool IsOptionalText(std::uint32_t number) {
 // Whether field `number` is left out of a slice that is put together field by field.
 bool IsDropped(std::uint32_t number, const SystemProperties& properties) {
   switch (number) {
-    case kTagField:
-      return properties.tag.empty();
-    case kMessageGroupField:
-      return properties.message_group.empty();
-    case kTraceContextField:
-      return properties.trace_context.empty();
-    case kLiteTopicField:
-      return properties.lite_topic.empty();
-    case kPriorityField:
-      return properties.DerivedType() != MessageType::kPriority;
-    default:
-      return IsServerField(number);
+    case kTagField: return properties.tag.empty();
+    case kMessageGroupField: return properties.message_group.empty();
+    case kTraceContextField: return properties.trace_context.empty();
+    case kLiteTopicField: return properties.lite_topic.empty();
+    case kPriorityField: return properties.DerivedType() != MessageType::kPriority;
+    default: return IsServerField(number);
   }
 }
 
@@ -170,8 +151,7 @@ bool ScanSystemProperties(absl::string_view occurrence, SystemProperties& proper
 
 bool KeepsBytes(const SystemProperties& properties) {
   const bool drops_priority = properties.priority && properties.DerivedType() != MessageType::kPriority;
-  return properties.occurrences == 1 && !properties.has_server_fields && !properties.has_empty_texts &&
-         !drops_priority;
+  return properties.occurrences == 1 && !properties.has_server_fields && !properties.has_empty_texts && !drops_priority;
 }
 
 std::optional<SystemSlice> MakeSystemSlice(const std::vector<absl::string_view>& occurrences,

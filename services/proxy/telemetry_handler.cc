@@ -100,9 +100,10 @@ void TelemetryStream::OnMessage(const std::string& bytes) {
   if (context_.CheckClientId()) return;  // refused at the start; this came before the client knew
   v2::TelemetryCommand command;
   if (!command.ParseFromString(bytes)) {
-    return RefuseSettings({model::ErrorCode::kBadRequest,
-                           absl::StrCat("the ", bytes.size(), " bytes do not decode as a TelemetryCommand: use the "
-                                        "protos of apache.rocketmq.v2")});
+    return RefuseSettings(
+        {model::ErrorCode::kBadRequest, absl::StrCat("the ", bytes.size(),
+                                                     " bytes do not decode as a TelemetryCommand: use the "
+                                                     "protos of apache.rocketmq.v2")});
   }
   if (command.has_settings()) return OnSettings(command.settings());
   parts_.clients.Saw(context_.client_id(), "");
@@ -138,12 +139,11 @@ void TelemetryStream::OnSettings(const v2::Settings& settings) {
   if (const auto error = ValidateSettings(settings, ContextOf(parts_, context_))) return RefuseSettings(*error);
   const auto kept = std::make_shared<const v2::Settings>(settings);
   const std::string group = GroupName(settings);
-  parts_.clients.PutSettings(context_.client_id(),
-                             {.client_type = settings.client_type(),
-                              .group = group,
-                              .request_timeout_millis = settings.has_request_timeout()
-                                                            ? MillisOf(settings.request_timeout())
-                                                            : kRequestTimeoutMillis});
+  parts_.clients.PutSettings(context_.client_id(), {.client_type = settings.client_type(),
+                                                    .group = group,
+                                                    .request_timeout_millis = settings.has_request_timeout()
+                                                                                  ? MillisOf(settings.request_timeout())
+                                                                                  : kRequestTimeoutMillis});
   parts_.clients.AddStream(context_.client_id(), shared_from_this());
   bool ended = false;
   {

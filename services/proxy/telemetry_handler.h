@@ -19,8 +19,7 @@ namespace millrace::proxy {
 // Lifetime. Shared by the call, the registry and lookups in flight.
 class TelemetryStream final : public CommandStream, public std::enable_shared_from_this<TelemetryStream> {
  public:
-  TelemetryStream(const ServiceParts& parts, RequestContext context)
-      : parts_(parts), context_(std::move(context)) {}
+  TelemetryStream(const ServiceParts& parts, RequestContext context) : parts_(parts), context_(std::move(context)) {}
 
   void Start();
   void OnMessage(const std::string& bytes);
@@ -45,7 +44,7 @@ class TelemetryStream final : public CommandStream, public std::enable_shared_fr
   const RequestContext context_;
 
   base::Mutex mu_;
-  SettingsPtr settings_ ABSL_GUARDED_BY(mu_);           // the last that were answered
+  SettingsPtr settings_ ABSL_GUARDED_BY(mu_);                            // the last that were answered
   std::optional<core::GroupConfig> answered_with_ ABSL_GUARDED_BY(mu_);  // nullopt: defaults
   std::int64_t looked_millis_ ABSL_GUARDED_BY(mu_) = 0;
   int unanswered_ ABSL_GUARDED_BY(mu_) = 0;

@@ -59,8 +59,7 @@ TEST(CommonChecksTest, EveryUnaryMethodWantsAClientId) {
     for (const char* id : {"", " \t"}) {
       const auto call = proxy.Start(NameOf(method), v2::HeartbeatRequest(),
                                     [id](FakeCall& each) { each.headers["x-mq-client-id"] = id; });
-      EXPECT_EQ(proxy.AnswerOf<v2::HeartbeatResponse>(*call).status().code(), v2::CLIENT_ID_REQUIRED)
-          << NameOf(method);
+      EXPECT_EQ(proxy.AnswerOf<v2::HeartbeatResponse>(*call).status().code(), v2::CLIENT_ID_REQUIRED) << NameOf(method);
     }
   }
 }

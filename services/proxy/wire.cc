@@ -39,12 +39,9 @@ bool WireReader::ReadContent(WireField& field, int depth) {
   absl::string_view skipped;
   std::uint64_t size = 0;
   switch (field.type) {
-    case WireType::kVarint:
-      return ReadVarint(kVarintBytesMax, field.varint);
-    case WireType::kFixed64:
-      return Take(8, skipped);
-    case WireType::kFixed32:
-      return Take(4, skipped);
+    case WireType::kVarint: return ReadVarint(kVarintBytesMax, field.varint);
+    case WireType::kFixed64: return Take(8, skipped);
+    case WireType::kFixed32: return Take(4, skipped);
     case WireType::kBytes:
       return ReadVarint(kTagBytesMax, size) && size <= std::numeric_limits<std::int32_t>::max() &&
              Take(size, field.bytes);
@@ -53,8 +50,7 @@ bool WireReader::ReadContent(WireField& field, int depth) {
         if (inner.type == WireType::kEndGroup) return inner.number == field.number;
       }
       return false;
-    case WireType::kEndGroup:
-      return depth > 0;
+    case WireType::kEndGroup: return depth > 0;
   }
   return false;
 }

@@ -34,16 +34,15 @@ TEST(WireReaderTest, FieldsComeWithNumberTypeContentAndRawBytes) {
 }
 
 TEST(WireReaderTest, CutOffAndImpossibleFieldsAreMalformed) {
-  for (const absl::string_view bytes : {
-           absl::string_view("\x08", 1),              // no value
-           absl::string_view("\x0a\x02x", 3),         // one byte short
-           absl::string_view("\x00\x00", 2),          // field number 0
-           absl::string_view("\x0e", 1),              // wire type 6
-           absl::string_view("\x0c", 1),              // an end without a group
-           absl::string_view("\x0b\x14", 2),          // the end of another group
-           absl::string_view("\x09\x01\x02", 3),      // seven bytes short
-           absl::string_view("\x0a\xff\xff\xff\xff\xff\x01", 7),
-           absl::string_view("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12)}) {
+  for (const absl::string_view bytes : {absl::string_view("\x08", 1),          // no value
+                                        absl::string_view("\x0a\x02x", 3),     // one byte short
+                                        absl::string_view("\x00\x00", 2),      // field number 0
+                                        absl::string_view("\x0e", 1),          // wire type 6
+                                        absl::string_view("\x0c", 1),          // an end without a group
+                                        absl::string_view("\x0b\x14", 2),      // the end of another group
+                                        absl::string_view("\x09\x01\x02", 3),  // seven bytes short
+                                        absl::string_view("\x0a\xff\xff\xff\xff\xff\x01", 7),
+                                        absl::string_view("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12)}) {
     EXPECT_FALSE(WalksOver(bytes));
   }
 }

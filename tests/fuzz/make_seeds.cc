@@ -52,8 +52,13 @@ std::string Encoded(const T& value) {
 
 std::string Stored() {
   const std::string system = "\x0a\x04TagA\x1a\x03ID1";
-  return model::EncodeStoredMessage({.message_type = 1, .tag = {2, 4}, .id = {8, 3}, .md5 = base::Md5("hello"),
-                                     .system = system, .user = "\x12\x06\x0a\x01k\x12\x01v", .body = "hello"});
+  return model::EncodeStoredMessage({.message_type = 1,
+                                     .tag = {2, 4},
+                                     .id = {8, 3},
+                                     .md5 = base::Md5("hello"),
+                                     .system = system,
+                                     .user = "\x12\x06\x0a\x01k\x12\x01v",
+                                     .body = "hello"});
 }
 
 void Log(Seeds& seeds) {
@@ -133,8 +138,13 @@ void Link(Seeds& seeds) {
 core::BlockValue Block(const std::string& client) {
   core::BlockValue block{.open = 0x8000000000000005};
   block.entries.push_back({.position = 0, .attempt = 3, .delivery = 4});
-  block.entries.push_back({.position = 63, .lease = core::LeaseKind::kHeld, .renewed = true, .delivery = 1, .start = 2,
-                           .end = 1'000, .client = client});
+  block.entries.push_back({.position = 63,
+                           .lease = core::LeaseKind::kHeld,
+                           .renewed = true,
+                           .delivery = 1,
+                           .start = 2,
+                           .end = 1'000,
+                           .client = client});
   return block;
 }
 
@@ -233,8 +243,11 @@ void Clients(Seeds& seeds) {
   system->set_priority(3);
   seeds.Add("send_request", "conflict", request.SerializeAsString());
 
-  for (const auto& [name, text] : {std::pair<std::string, std::string>{"all", "*"}, {"two", "TagA || TagB"},
-                                   {"none", " || "}, {"empty", ""}, {"doubled", "a||a||b|c"}}) {
+  for (const auto& [name, text] : {std::pair<std::string, std::string>{"all", "*"},
+                                   {"two", "TagA || TagB"},
+                                   {"none", " || "},
+                                   {"empty", ""},
+                                   {"doubled", "a||a||b|c"}}) {
     seeds.Add("tag_filter", name, text);
   }
 }

@@ -47,7 +47,8 @@ class Inbox final : public proxy::BrokerLink::Receiver {
   void OnDelivery(const link::Delivery& delivery) override {
     const auto view = model::ParseStoredMessage(delivery.stored);
     ASSERT_TRUE(view.has_value());
-    messages.push_back({std::string(view->body), std::string(delivery.handle), delivery.queue_offset, delivery.attempt});
+    messages.push_back(
+        {std::string(view->body), std::string(delivery.handle), delivery.queue_offset, delivery.attempt});
   }
   void OnEnd(const link::DeliveryEnd& end) override {
     const std::lock_guard lock(mu);
@@ -86,8 +87,7 @@ class BrokerTest : public testing::Test {
     client_ = std::make_unique<proxy::LinkClient>(
         proxy::LinkClient::Options{.proxy_name = "test"}, clock_, [this](const std::shared_ptr<link::Session>& mine) {
           const auto theirs = broker_->links().NewStream();
-          auto [to_mine, to_theirs] =
-              link::ConnectInProcess(theirs, mine, [this] { return clock_.MonotonicMillis(); });
+          auto [to_mine, to_theirs] = link::ConnectInProcess(theirs, mine, [this] { return clock_.MonotonicMillis(); });
           theirs->Attach(to_mine);
           mine->Attach(to_theirs);
         });
@@ -139,9 +139,15 @@ class BrokerTest : public testing::Test {
   std::vector<Inbox::Message> Receive(const std::string& topic, std::uint32_t batch = 32, std::int64_t wait = 0) {
     auto inbox = std::make_shared<Inbox>();
     std::string payload;
-    link::Encode(link::ReceiveRequest{.topic = topic, .group = "g", .client = "c", .filter = "*",
-                                      .invisible_millis = 30'000, .wait_millis = wait, .batch = batch,
-                                      .bytes_max = 8 << 20, .auto_create = true},
+    link::Encode(link::ReceiveRequest{.topic = topic,
+                                      .group = "g",
+                                      .client = "c",
+                                      .filter = "*",
+                                      .invisible_millis = 30'000,
+                                      .wait_millis = wait,
+                                      .batch = batch,
+                                      .bytes_max = 8 << 20,
+                                      .auto_create = true},
                  payload);
     client_->Receive(payload, 30'000, inbox);
     std::unique_lock lock(inbox->mu);

@@ -154,9 +154,15 @@ class Peer {
   ReceivedPtr Receive(const std::string& topic, const Poll& poll) {
     auto received = std::make_shared<Received>();
     std::string payload;
-    Encode(link::ReceiveRequest{.topic = topic, .group = poll.group, .client = poll.client, .filter = "*",
-                                .invisible_millis = poll.auto_renew ? 0 : 30'000, .wait_millis = poll.wait,
-                                .batch = poll.batch, .bytes_max = 8 << 20, .auto_renew = poll.auto_renew,
+    Encode(link::ReceiveRequest{.topic = topic,
+                                .group = poll.group,
+                                .client = poll.client,
+                                .filter = "*",
+                                .invisible_millis = poll.auto_renew ? 0 : 30'000,
+                                .wait_millis = poll.wait,
+                                .batch = poll.batch,
+                                .bytes_max = 8 << 20,
+                                .auto_renew = poll.auto_renew,
                                 .auto_create = true},
            payload);
     last_receive = link.Receive(std::move(payload), poll.timeout, received);
@@ -203,7 +209,8 @@ class LinkFixture : public testing::Test {
   }
 
   Peer* AddPeer(std::uint32_t credit_bytes = 64u << 20) {
-    peers_.push_back(std::make_unique<Peer>(clock_, [this] { return broker_.get(); }, credit_bytes));
+    peers_.push_back(std::make_unique<Peer>(
+        clock_, [this] { return broker_.get(); }, credit_bytes));
     return peers_.back().get();
   }
 

@@ -103,15 +103,15 @@ absl::StatusOr<std::unique_ptr<StoreSession>> StoreSession::Open(io::FileSystem&
   options.log.segment_bytes = kSegmentBytes;
   session->topics_ = std::make_unique<NoTopics>();
   MR_ASSIGN_OR_RETURN(session->broker_, broker::Broker::Open(options, fs, session->clock_, *session->topics_));
-  session->client_ = std::make_unique<proxy::LinkClient>(
-      proxy::LinkClient::Options{.proxy_name = "golden"}, session->clock_,
-      [raw = session.get()](const std::shared_ptr<link::Session>& mine) {
-        const auto theirs = raw->broker_->links().NewStream();
-        auto [to_mine, to_theirs] =
-            link::ConnectInProcess(theirs, mine, [raw] { return raw->clock_.MonotonicMillis(); });
-        theirs->Attach(to_mine);
-        mine->Attach(to_theirs);
-      });
+  session->client_ =
+      std::make_unique<proxy::LinkClient>(proxy::LinkClient::Options{.proxy_name = "golden"}, session->clock_,
+                                          [raw = session.get()](const std::shared_ptr<link::Session>& mine) {
+                                            const auto theirs = raw->broker_->links().NewStream();
+                                            auto [to_mine, to_theirs] = link::ConnectInProcess(
+                                                theirs, mine, [raw] { return raw->clock_.MonotonicMillis(); });
+                                            theirs->Attach(to_mine);
+                                            mine->Attach(to_theirs);
+                                          });
   return session;
 }
 
@@ -142,9 +142,9 @@ StoreSession::Answer StoreSession::Query(core::QueryKind kind, const std::string
 
 StoreSession::Answer StoreSession::OnHandle(link::Op op, const std::string& handle, std::int64_t duration_millis) {
   std::string payload;
-  Encode(link::HandleRequest{.topic = "orders", .group = "billing", .handle = handle,
-                             .duration_millis = duration_millis},
-         payload);
+  Encode(
+      link::HandleRequest{.topic = "orders", .group = "billing", .handle = handle, .duration_millis = duration_millis},
+      payload);
   return Call(op, std::move(payload));
 }
 
@@ -162,8 +162,13 @@ std::vector<StoreSession::Message> StoreSession::Receive(const std::string& topi
                                                          std::int64_t invisible_millis, std::uint32_t batch) {
   const auto receiver = std::make_shared<Receiver>();
   std::string payload;
-  Encode(link::ReceiveRequest{.topic = topic, .group = group, .client = "golden", .filter = "*",
-                              .invisible_millis = invisible_millis, .wait_millis = 1'000, .batch = batch,
+  Encode(link::ReceiveRequest{.topic = topic,
+                              .group = group,
+                              .client = "golden",
+                              .filter = "*",
+                              .invisible_millis = invisible_millis,
+                              .wait_millis = 1'000,
+                              .batch = batch,
                               .bytes_max = 8 << 20},
          payload);
   client_->Receive(std::move(payload), kTimeoutMillis, receiver);
@@ -183,9 +188,10 @@ std::vector<std::string> StoreSession::List(core::QueryKind kind) {
 void StoreSession::DescribeMessages(const core::QueueProgress& queue, std::string& out) {
   for (std::int64_t offset = queue.minimum; offset < queue.maximum; ++offset) {
     std::string payload;
-    Encode(link::GetMessage{.topic = queue.topic, .queue = static_cast<std::uint32_t>(queue.queue),
-                            .queue_offset = offset},
-           payload);
+    Encode(
+        link::GetMessage{
+            .topic = queue.topic, .queue = static_cast<std::uint32_t>(queue.queue), .queue_offset = offset},
+        payload);
     const Answer answer = Call(link::Op::kGetMessage, std::move(payload));
     const auto delivery = link::Decode<link::Delivery>(answer.payload);
     const auto message = delivery ? model::ParseStoredMessage(delivery->stored) : std::nullopt;

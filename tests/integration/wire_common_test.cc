@@ -4,10 +4,20 @@
 namespace millrace {
 namespace {
 
-constexpr const char* kUnaryMethods[] = {
-    "QueryRoute",     "Heartbeat",       "SendMessage",   "QueryAssignment",         "AckMessage",
-    "UpdateOffset",   "GetOffset",       "QueryOffset",   "EndTransaction",          "NotifyClientTermination",
-    "RecallMessage",  "SyncLiteSubscription", "ChangeInvisibleDuration", "ForwardMessageToDeadLetterQueue"};
+constexpr const char* kUnaryMethods[] = {"QueryRoute",
+                                         "Heartbeat",
+                                         "SendMessage",
+                                         "QueryAssignment",
+                                         "AckMessage",
+                                         "UpdateOffset",
+                                         "GetOffset",
+                                         "QueryOffset",
+                                         "EndTransaction",
+                                         "NotifyClientTermination",
+                                         "RecallMessage",
+                                         "SyncLiteSubscription",
+                                         "ChangeInvisibleDuration",
+                                         "ForwardMessageToDeadLetterQueue"};
 
 TEST_F(WireTest, C_005_FiveMiBReachTheServerAndTheBodyIsRefusedInBand) {
   CreateTopic("orders");
@@ -139,8 +149,8 @@ TEST_F(WireTest, C_050_TerminationEndsTheClientsPolls) {
 }
 
 TEST_F(WireTest, C_130_WhatIsNotOfferedIsAnsweredInBand) {
-  for (const char* method : {"EndTransaction", "RecallMessage", "UpdateOffset", "GetOffset", "QueryOffset",
-                             "SyncLiteSubscription"}) {
+  for (const char* method :
+       {"EndTransaction", "RecallMessage", "UpdateOffset", "GetOffset", "QueryOffset", "SyncLiteSubscription"}) {
     const auto answer = client_.Call<v2::HeartbeatResponse>(method, v2::HeartbeatRequest());
     EXPECT_EQ(answer.status().code(), v2::NOT_IMPLEMENTED) << method;
   }

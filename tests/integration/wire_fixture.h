@@ -40,8 +40,8 @@ class WireTest : public testing::Test {
   // Administration.
   template <typename Response, typename Request = admin_v1::ListGroupsRequest>
   Response Admin(absl::string_view method, const Request& request) {
-    const auto bytes = admin_->CallAndWait(absl::StrCat("/millrace.admin.v1.Admin/", method), {},
-                                           request.SerializeAsString(), 20'000);
+    const auto bytes =
+        admin_->CallAndWait(absl::StrCat("/millrace.admin.v1.Admin/", method), {}, request.SerializeAsString(), 20'000);
     MR_CHECK(bytes.ok());
     Response response;
     MR_CHECK(response.ParseFromString(*bytes) && response.status().code() == v2::OK);

@@ -19,7 +19,7 @@ namespace millrace::core::testing {
 
 inline constexpr std::uint32_t kGroups = 2, kQueues = 2, kClients = 3, kAttempts = 3;
 inline constexpr std::int64_t kInvisible = 20'011, kOffer = 15'053, kOfferMax = 60'029, kReturn = 1'013, kWrite = 997,
-                       kSilence = 60'137, kStreams = 15'149;
+                              kSilence = 60'137, kStreams = 15'149;
 
 enum class Is { kReady, kClaimed, kOffered, kHeld, kWaiting, kDying, kAcked, kRejected, kDead, kExpired };
 

@@ -89,8 +89,8 @@ void World::AppendTrace(const ActionBatch& actions, std::string& trace) {
     base::Put(trace, record.queue_offset);
     base::Put(trace, record.tag_field);
     base::Put(trace, record.time_millis);
-    for (const std::uint32_t number : {record.keys.at, record.keys.size, record.head.at, record.head.size,
-                                       record.body.slot, record.body.size}) {
+    for (const std::uint32_t number :
+         {record.keys.at, record.keys.size, record.head.at, record.head.size, record.body.slot, record.body.size}) {
       base::Put(trace, number);
     }
   }
@@ -159,8 +159,8 @@ void World::Handle(ActionType type, const char* at) {
       const auto deliver = As<Deliver>(at);
       const auto claim = claims_.find(deliver.claim);
       MR_CHECK(claim != claims_.end());
-      DeliverSeen& seen = delivers_seen.emplace_back(
-          DeliverSeen{deliver.claim, deliver.answer, deliver.reply.correlation, {}});
+      DeliverSeen& seen =
+          delivers_seen.emplace_back(DeliverSeen{deliver.claim, deliver.answer, deliver.reply.correlation, {}});
       if (deliver.entries.size > 0) {
         Received& result = received[deliver.reply.correlation];
         MR_CHECK(result.code == 0);
@@ -186,9 +186,7 @@ void World::Handle(ActionType type, const char* at) {
       result.text = OutText(done.text);
       return;
     }
-    case ActionType::kReadBody:
-      reads_.push_back(As<ReadBody>(at));
-      return;
+    case ActionType::kReadBody: reads_.push_back(As<ReadBody>(at)); return;
     case ActionType::kReleaseBody: {
       const auto release = As<ReleaseBody>(at);
       MR_CHECK(slots.erase(release.slot) == 1);
@@ -198,9 +196,7 @@ void World::Handle(ActionType type, const char* at) {
     case ActionType::kTopicChanged:
       topics_changed.push_back(DecodeTopic(OutText(As<TopicChanged>(at).config))->name);
       return;
-    case ActionType::kTopicDeleted:
-      topics_deleted.push_back(OutText(As<TopicDeleted>(at).name));
-      return;
+    case ActionType::kTopicDeleted: topics_deleted.push_back(OutText(As<TopicDeleted>(at).name)); return;
   }
 }
 

@@ -89,10 +89,10 @@ class World {
 
   // --- time and turns ---
   std::int64_t time = 1'000'000;
-  void Turn();               // one Step() with what was added since
-  void Settle();             // turns until nothing is under way any more, without flushing
-  void Flush();              // everything appended is durable, then Settle()
-  void Written();            // async flush: everything appended is written
+  void Turn();                        // one Step() with what was added since
+  void Settle();                      // turns until nothing is under way any more, without flushing
+  void Flush();                       // everything appended is durable, then Settle()
+  void Written();                     // async flush: everything appended is written
   void Advance(std::int64_t millis);  // time, in turns of at most a second, with Flush() in each
   void AdvanceUnflushed(std::int64_t millis);
 
@@ -143,21 +143,21 @@ class World {
   std::map<std::uint64_t, Received> received;
   std::map<std::uint64_t, Replied> replied;
   std::vector<std::string> topics_changed, topics_deleted;
-  std::set<std::uint32_t> slots;      // bodies that the core holds
+  std::set<std::uint32_t> slots;  // bodies that the core holds
   std::uint64_t claims = 0;
-  std::string trace;                  // every turn's actions, when `keep_trace`
-  std::string event_file;             // every turn's events, when `keep_trace`
+  std::string trace;       // every turn's actions, when `keep_trace`
+  std::string event_file;  // every turn's events, when `keep_trace`
   bool keep_trace = false;
   // Everything that an ActionBatch says, as bytes.
   static void AppendTrace(const ActionBatch& actions, std::string& trace);
 
   // What a reader says to a message: (filter, body) -> result. Default: everything matches.
   std::function<VerdictResult(const std::string&, const std::string&)> judge;
-  bool hold_claims = false;  // verdicts wait for ReleaseClaims()
-  bool hold_bodies = false;  // dead letters wait for their bodies
-  bool check = true;         // CheckInvariants() after every turn
-  void ReleaseClaims();       // adds the verdicts of everything that was claimed to the next turn
-  void ReleaseBodies();       // ... and the bodies that dead letters ask for
+  bool hold_claims = false;              // verdicts wait for ReleaseClaims()
+  bool hold_bodies = false;              // dead letters wait for their bodies
+  bool check = true;                     // CheckInvariants() after every turn
+  void ReleaseClaims();                  // adds the verdicts of everything that was claimed to the next turn
+  void ReleaseBodies();                  // ... and the bodies that dead letters ask for
   void FlushBatches(std::size_t count);  // adds the news that this many more are durable
 
   // What a test wants to see of the last turns; it clears them.
@@ -175,9 +175,9 @@ class World {
   std::vector<DeliverSeen> delivers_seen;
 
   Core& core() { return *core_; }
-  EventBatch events;     // of the next turn
-  ActionBatch actions;   // of the last turn
-  std::vector<LoggedBatch> log;     // since the last start, and what is not folded
+  EventBatch events;             // of the next turn
+  ActionBatch actions;           // of the last turn
+  std::vector<LoggedBatch> log;  // since the last start, and what is not folded
   MapImage image;
   std::map<std::tuple<std::uint64_t, std::uint32_t, std::int64_t>, std::string> stored;  // bodies by position
 
@@ -196,7 +196,7 @@ class World {
   std::uint64_t correlation_ = 0;
   std::uint32_t next_slot_ = 0;
   std::map<std::uint32_t, std::string> bodies_;  // by slot
-  std::map<std::uint64_t, ClaimSeen> claims_;  // told to the shell and not forgotten
+  std::map<std::uint64_t, ClaimSeen> claims_;    // told to the shell and not forgotten
   std::vector<std::uint64_t> claims_to_judge_;
   std::vector<ReadBody> reads_;
 };

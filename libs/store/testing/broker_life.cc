@@ -38,8 +38,10 @@ void BrokerLife::Start(const Truth& before) {
     return;
   }
   lock_ = std::move(opened->lock);
-  LogOptions options{.segment_bytes = kSegmentBytes, .recorded_end = opened->checkpoint.flushed_end,
-                     .prepare_segments = options_.prepare_segments, .rules = options_.rules};
+  LogOptions options{.segment_bytes = kSegmentBytes,
+                     .recorded_end = opened->checkpoint.flushed_end,
+                     .prepare_segments = options_.prepare_segments,
+                     .rules = options_.rules};
   const LogPosition from = ReadImage();
   image_offset_ = from.offset;
   absl::Status status;
@@ -74,8 +76,8 @@ void BrokerLife::Compare(const Truth& before, LogPosition from) {
     }
   }
   if (log_->recovery.end.offset < before.acknowledged) {
-    violation_ = absl::StrCat("lost: acknowledged up to ", before.acknowledged, ", found up to ",
-                              log_->recovery.end.offset);
+    violation_ =
+        absl::StrCat("lost: acknowledged up to ", before.acknowledged, ", found up to ", log_->recovery.end.offset);
   }
   recovered_line_.assign(before.line.begin(), known);
 }
@@ -111,8 +113,7 @@ void BrokerLife::FlushImage() {
 void BrokerLife::Retire() { MR_CHECK(log_->log->RemoveBelow(image_offset_).ok()); }
 
 Truth BrokerLife::Known() const {
-  Truth truth{.line = recovered_line_,
-              .acknowledged = std::max(log_->recovery.end.offset, log_->listener.flushed())};
+  Truth truth{.line = recovered_line_, .acknowledged = std::max(log_->recovery.end.offset, log_->listener.flushed())};
   const std::vector<KnownBatch>& appended = log_->appender->known();
   truth.line.insert(truth.line.end(), appended.begin(), appended.end());
   return truth;

@@ -90,9 +90,7 @@ class Suite {
 
   void Step(BrokerLife& life) {
     switch (Below(6)) {
-      case 0:
-        life.AppendTogether({Payloads(), Payloads(), Payloads(), Payloads()});
-        break;
+      case 0: life.AppendTogether({Payloads(), Payloads(), Payloads(), Payloads()}); break;
       case 1: life.Append({ForgedBody(life.appender())}); break;
       case 2:
         life.Drain();

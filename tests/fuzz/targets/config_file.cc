@@ -54,14 +54,9 @@ void File(const absl::StatusOr<std::vector<config::FileEntry>>& entries) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   absl::string_view input = millrace::fuzz::View(data, size);
   switch (millrace::fuzz::TakeByte(input) % 3) {
-    case 0:
-      millrace::File(millrace::config::ParseYaml("fuzz.yaml", input));
-      break;
-    case 1:
-      millrace::File(millrace::config::ParseProperties("fuzz.conf", input));
-      break;
-    default:
-      millrace::Lines(input);
+    case 0: millrace::File(millrace::config::ParseYaml("fuzz.yaml", input)); break;
+    case 1: millrace::File(millrace::config::ParseProperties("fuzz.conf", input)); break;
+    default: millrace::Lines(input);
   }
   return 0;
 }

@@ -25,7 +25,7 @@ void Check(absl::string_view text) {
 
 using Checker = void (*)(absl::string_view);
 constexpr Checker kCheckers[] = {
-    Check<std::string>, Check<bool>,           Check<std::int64_t>,      Check<int>,
+    Check<std::string>, Check<bool>,           Check<std::int64_t>,     Check<int>,
     Check<double>,      Check<absl::Duration>, Check<config::ByteSize>, Check<std::vector<std::string>>,
 };
 

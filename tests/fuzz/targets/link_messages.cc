@@ -26,9 +26,9 @@ void Check(absl::string_view payload) {
 
 using Checker = void (*)(absl::string_view);
 constexpr Checker kCheckers[] = {
-    Check<link::Hello>,         Check<link::Credit>,        Check<link::SendRequest>,   Check<link::SendReply>,
-    Check<link::ReceiveRequest>, Check<link::Delivery>,     Check<link::DeliveryEnd>,   Check<link::AnswerEnded>,
-    Check<link::HandleRequest>, Check<link::Reply>,         Check<link::ClientRecord>,  Check<link::ClientsAlive>,
+    Check<link::Hello>,           Check<link::Credit>,     Check<link::SendRequest>,  Check<link::SendReply>,
+    Check<link::ReceiveRequest>,  Check<link::Delivery>,   Check<link::DeliveryEnd>,  Check<link::AnswerEnded>,
+    Check<link::HandleRequest>,   Check<link::Reply>,      Check<link::ClientRecord>, Check<link::ClientsAlive>,
     Check<link::MetadataRequest>, Check<link::GetMessage>,
 };
 

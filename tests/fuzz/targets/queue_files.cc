@@ -63,14 +63,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::uint8_t kind = millrace::fuzz::TakeByte(input);
   const bool repair = (kind & 4) != 0;
   switch (kind & 3) {
-    case 0:
-      millrace::Page(repair ? millrace::RepairedPage(std::string(input)) : std::string(input));
-      break;
-    case 1:
-      millrace::Applied(repair ? millrace::fuzz::Sealed(input) : std::string(input));
-      break;
-    default:
-      millrace::Writing(repair ? millrace::fuzz::Sealed(input) : std::string(input));
+    case 0: millrace::Page(repair ? millrace::RepairedPage(std::string(input)) : std::string(input)); break;
+    case 1: millrace::Applied(repair ? millrace::fuzz::Sealed(input) : std::string(input)); break;
+    default: millrace::Writing(repair ? millrace::fuzz::Sealed(input) : std::string(input));
   }
   return 0;
 }

@@ -48,14 +48,9 @@ void DecodeChanged(absl::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   absl::string_view input = millrace::fuzz::View(data, size);
   switch (millrace::fuzz::TakeByte(input) % 3) {
-    case 0:
-      millrace::Decode(input);
-      break;
-    case 1:
-      millrace::DecodeWithMac(input);
-      break;
-    default:
-      millrace::DecodeChanged(input);
+    case 0: millrace::Decode(input); break;
+    case 1: millrace::DecodeWithMac(input); break;
+    default: millrace::DecodeChanged(input);
   }
   return 0;
 }

@@ -16,9 +16,7 @@ void WriteFile(io::FileSystem& fs, const std::string& path, absl::string_view co
   MR_CHECK(io::ReplaceFile(fs, path, content).ok());
 }
 
-bool IsRefusal(const absl::Status& status) {
-  return absl::IsDataLoss(status) || absl::IsFailedPrecondition(status);
-}
+bool IsRefusal(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsFailedPrecondition(status); }
 
 void ReadIdentity(io::FileSystem& fs, const std::string& text) {
   WriteFile(fs, "store/identity", text);
@@ -72,17 +70,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   millrace::io::testing::MemoryFileSystem fs;
   MR_CHECK(fs.CreateDirectories("store").ok());
   switch (kind & 3) {
-    case 0:
-      millrace::ReadIdentity(fs, text);
-      break;
-    case 1:
-      millrace::ReadCheckpoint(fs, text);
-      break;
-    case 2:
-      millrace::ReadAbort(fs, text);
-      break;
-    default:
-      millrace::ReadPosition(input);
+    case 0: millrace::ReadIdentity(fs, text); break;
+    case 1: millrace::ReadCheckpoint(fs, text); break;
+    case 2: millrace::ReadAbort(fs, text); break;
+    default: millrace::ReadPosition(input);
   }
   return 0;
 }

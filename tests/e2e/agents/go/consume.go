@@ -99,8 +99,8 @@ func finish(o options, consumer rmq.SimpleConsumer, view *rmq.MessageView, count
 		}
 		start := now()
 		err = consumer.ChangeInvisibleDuration(view, time.Duration(seconds)*time.Second)
-		emit("change", fields{"group": o.text("group"), "id": view.GetMessageId(), "offset": view.GetOffset(), "ok": err == nil,
-			"seconds": seconds, "start": start, "end": now(), "code": codeOf(err), "error": errorText(err)})
+		emit("change", fields{"group": o.text("group"), "id": view.GetMessageId(), "offset": view.GetOffset(),
+			"ok": err == nil, "seconds": seconds, "start": start, "end": now(), "code": codeOf(err), "error": errorText(err)})
 	}
 	count.add()
 }
