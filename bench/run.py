@@ -114,8 +114,9 @@ def sends(cluster, bares, in_flight, pairs, seconds):
         syncs.append(result["ok"] / max(1, grown("millrace_commitlog_syncs_total")))
     middle = statistics.median
     cells = [f"{in_flight}", f"{middle(rates):,.0f}"]
-    cells += [f"{middle(o[i] for o in ours):.1f}" for i in (0, 1)] + [f"{middle(t[i] for t in theirs):.1f}" for i in (0, 1)]
-    return "| " + " | ".join([*cells, f"**{middle(ratios):.2f}**", f"{middle(frames):.1f}", f"{middle(syncs):.1f}"]) + " |"
+    cells += [f"{middle(c[i] for c in costs):.1f}" for costs in (ours, theirs) for i in (0, 1)]
+    cells += [f"**{middle(ratios):.2f}**", f"{middle(frames):.1f}", f"{middle(syncs):.1f}"]
+    return "| " + " | ".join(cells) + " |"
 
 
 def consume(cluster, acks, pairs, count):
