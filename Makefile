@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 RELEASE := build/release
 PROGRAMS := millrace millrace-nameserver millrace-broker millrace-proxy
-export MILLRACE_BIN ?= $(CURDIR)/$(RELEASE)/bin
+test test-all: export MILLRACE_BIN ?= $(CURDIR)/$(RELEASE)/bin
 # End-to-end tests measure time on the whole machine; they say themselves that nothing runs beside them.
 CTEST := ctest --output-on-failure --no-tests=error -j$(shell nproc)
 # gRPC and Protobuf are not instrumented: the thread sanitizer looks at what lies below the transport.
@@ -50,6 +50,7 @@ test-tsan: ## The same below the transport under the thread sanitizer
 	@scripts/install-build-deps
 	@test -f build/tsan/build.ninja || cmake --preset tsan
 	ninja -C build/tsan
+	TSAN_OPTIONS="suppressions=$(CURDIR)/libs/rpc/tsan_suppressions.txt ignore_noninstrumented_modules=1" \
 	$(CTEST) --test-dir build/tsan -L '^(unit|integration)$$' -E $(TSAN_SKIPS)
 
 test-thread-safety: ## Compile with Clang's thread-safety analysis; needs clang-16

@@ -205,7 +205,7 @@ void LinkClient::OnStreamEnded(std::uint64_t attempt, const absl::Status& status
     if (attempt != attempt_ || requests_ == nullptr) return;
     requests = std::exchange(requests_, nullptr);
     bodies = std::exchange(bodies_, nullptr);
-    was_up = std::exchange(up_, false);
+    was_up = std::exchange(up_, false) && !stopping_;
     open_answers_.clear();
     for (auto at = calls_.begin(); at != calls_.end();) {
       if (at->second.op == link::Op::kSend && at->second.sent) {
