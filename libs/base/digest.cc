@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <bit>
+#include <memory>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -13,7 +14,11 @@ namespace millrace::base {
 Md5Digest Md5(absl::string_view data) {
   // Looking the algorithm up costs more than a small digest: once a process.
   static const EVP_MD* const kMd5 = EVP_MD_fetch(nullptr, "MD5", nullptr);
-  thread_local EVP_MD_CTX* const context = EVP_MD_CTX_new();
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  thread_local const std::unique_ptr<EVP_MD_CTX, Free> owned(EVP_MD_CTX_new());
+  EVP_MD_CTX* const context = owned.get();
   Md5Digest digest{};
   unsigned size = digest.size();
   MR_CHECK(EVP_DigestInit_ex(context, kMd5, nullptr) == 1);

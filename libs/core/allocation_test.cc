@@ -16,6 +16,8 @@ std::uint64_t allocations = 0;
 
 }  // namespace
 
+// At lower levels of optimisation GCC does not see that these belong together.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 void* operator new(std::size_t size) {
   ++allocations;
   void* memory = std::malloc(size);

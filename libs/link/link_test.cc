@@ -171,6 +171,7 @@ TEST(SessionTest, ASinkThatComesBackLaterGetsOneFrameForAll) {
   EXPECT_EQ(a.heard.size(), 3u);
   b->Send({.correlation = 4, .op = Op::kAck});
   EXPECT_EQ(sink->flushes.size(), 2u);
+  b->Close(absl::CancelledError("done"));  // the sink's callbacks hold the session
 }
 
 TEST(SessionTest, ABigPayloadTravelsInPieces) {

@@ -25,7 +25,8 @@ absl::string_view Text(const core::ActionBatch& actions, core::TextRef ref) {
 template <typename T>
 std::vector<T> Array(const core::ActionBatch& actions, core::TextRef ref) {
   std::vector<T> items(ref.size / sizeof(T));
-  std::memcpy(items.data(), actions.text.data() + ref.at, items.size() * sizeof(T));
+  // memcpy takes no null pointer, not even for no bytes.
+  if (!items.empty()) std::memcpy(items.data(), actions.text.data() + ref.at, items.size() * sizeof(T));
   return items;
 }
 

@@ -10,13 +10,13 @@ class DirectoryTest : public testing::Test {
  protected:
   DirectoryTest() : directory_({.entries_max = 8}, link_, clock_) {}
 
-  // Queues of the topic, or minus the code of the error. Needs an answer at once.
+  // Queues of the topic, or minus the code of the error; 0: no answer yet, and what comes later is not looked at.
   int Find(const std::string& topic) {
-    std::optional<int> found;
-    directory_.FindTopic(topic, [&](const model::Result<Directory::RoutePtr>& route) {
-      found = route.ok() ? static_cast<int>((*route)->config.queues) : -route.error().number();
+    const auto found = std::make_shared<int>(0);
+    directory_.FindTopic(topic, [found](const model::Result<Directory::RoutePtr>& route) {
+      *found = route.ok() ? static_cast<int>((*route)->config.queues) : -route.error().number();
     });
-    return found.value_or(0);
+    return *found;
   }
 
   base::ManualClock clock_;
