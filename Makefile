@@ -8,8 +8,6 @@ PROGRAMS := millrace millrace-nameserver millrace-broker millrace-proxy
 test test-all: export MILLRACE_BIN ?= $(CURDIR)/$(RELEASE)/bin
 # End-to-end tests measure time on the whole machine; they say themselves that nothing runs beside them.
 CTEST := ctest --output-on-failure --no-tests=error -j$(shell nproc)
-# gRPC and Protobuf are not instrumented: the thread sanitizer looks at what lies below the transport.
-TSAN_SKIPS := '^(rpc_test|port_test)$$'
 # With MILLRACE_LONG: a million operations, every crash point.
 LONGER := '^(core_property_test|core_allocation_test|log_crash_test)$$'
 FUZZ_SECONDS ?= 60
@@ -46,12 +44,12 @@ test-asan: ## Unit and integration tests under the address and undefined-behavio
 	ninja -C build/asan
 	$(CTEST) --test-dir build/asan -L '^(unit|integration)$$'
 
-test-tsan: ## The same below the transport under the thread sanitizer
+test-tsan: ## The same under the thread sanitizer
 	@scripts/install-build-deps
 	@test -f build/tsan/build.ninja || cmake --preset tsan
 	ninja -C build/tsan
 	TSAN_OPTIONS="suppressions=$(CURDIR)/libs/rpc/tsan_suppressions.txt ignore_noninstrumented_modules=1" \
-	$(CTEST) --test-dir build/tsan -L '^(unit|integration)$$' -E $(TSAN_SKIPS)
+	$(CTEST) --test-dir build/tsan -L '^(unit|integration)$$'
 
 test-thread-safety: ## Compile with Clang's thread-safety analysis; needs clang-16
 	@if command -v clang++-16 >/dev/null; then \

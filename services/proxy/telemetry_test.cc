@@ -30,7 +30,7 @@ class TelemetryTest : public testing::Test {
   TelemetryTest() { Open(); }
 
   void Open() {
-    call_ = std::make_shared<FakeCall>("Telemetry");
+    call_ = proxy_.NewCall("Telemetry");
     handler_ = proxy_.service.OnStream(call_);
   }
   void Say(const v2::TelemetryCommand& command) { handler_->OnMessage(command.SerializeAsString()); }
@@ -51,7 +51,7 @@ TEST_F(TelemetryTest, HeadersComeBeforeTheFirstCommand) {
 }
 
 TEST_F(TelemetryTest, WithoutAClientIdTheStreamSaysSoAndEndsWell) {
-  call_ = std::make_shared<FakeCall>("Telemetry");
+  call_ = proxy_.NewCall("Telemetry");
   call_->headers.clear();
   handler_ = proxy_.service.OnStream(call_);
   EXPECT_EQ(Heard(0).status().code(), v2::CLIENT_ID_REQUIRED);

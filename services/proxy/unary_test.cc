@@ -77,7 +77,7 @@ TEST(CommonChecksTest, WhatIsNotOfferedSaysSoInBand) {
 
 TEST(CommonChecksTest, BytesThatDoNotDecodeAreABadRequest) {
   FakeProxy proxy;
-  auto call = std::make_shared<FakeCall>("AckMessage");
+  auto call = proxy.NewCall("AckMessage");
   proxy.service.OnRequest(call, "\x0a\xff");
   EXPECT_EQ(proxy.AnswerOf<v2::AckMessageResponse>(*call).status().code(), v2::BAD_REQUEST);
 }

@@ -61,6 +61,8 @@ class FakeCall final : public rpc::ServerCall {
     if (const auto then = std::exchange(then_, nullptr)) then(end);
   }
   void Cancel() { End(rpc::CallEnd::kCancelled); }
+  // A transport ends every call; a test that leaves one open forgets it, since its callback may hold the call itself.
+  void Forget() { then_ = nullptr; }
 
   std::map<std::string, std::string> headers = {{"x-mq-client-id", "client-1"}};
   std::string authority_text = "proxy.example:8081";
@@ -187,12 +189,19 @@ struct FakeProxy {
   explicit FakeProxy(bool auto_create_topics = false)
       : directory({.broker = "broker-a", .auto_create_topics = auto_create_topics}, link, clock),
         service({.auto_create_topics = auto_create_topics}, directory, clock) {}
+  ~FakeProxy() {
+    for (const auto& call : calls) call->Forget();
+  }
+
+  std::shared_ptr<FakeCall> NewCall(absl::string_view method) {
+    return calls.emplace_back(std::make_shared<FakeCall>(method));
+  }
 
   // Starts a unary call or a server stream.
   template <typename Request>
   std::shared_ptr<FakeCall> Start(absl::string_view method, const Request& request,
                                   const std::function<void(FakeCall&)>& set_up = nullptr) {
-    auto call = std::make_shared<FakeCall>(method);
+    auto call = NewCall(method);
     if (set_up) set_up(*call);
     service.OnRequest(call, request.SerializeAsString());
     return call;
@@ -211,6 +220,7 @@ struct FakeProxy {
   FakeLink link;
   SingleSetDirectory directory;
   MessagingService service;
+  std::vector<std::shared_ptr<FakeCall>> calls;
 };
 
 }  // namespace millrace::proxy
