@@ -64,6 +64,7 @@ bench: ## Store and path benchmarks beside a bare gRPC server (needs an idle mac
 	@scripts/install-build-deps
 	@test -f $(RELEASE)/build.ninja || cmake --preset release
 	ninja -C $(RELEASE)
+	$(RELEASE)/bin/store_bench
 	python3 bench/run.py
 
 fuzz: ## Each fuzz target for FUZZ_SECONDS on its corpus; needs clang-16
