@@ -7,7 +7,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "rpc/event_loop.h"
-#include "rpc/grpc_bytes.h"
+#include "rpc/grpc_values.h"
 #include "rpc/send_queue.h"
 #include "rpc/server.h"
 

@@ -25,7 +25,7 @@ std::optional<CallKind> HealthService::Kind(absl::string_view method) const {
   return std::nullopt;
 }
 
-void HealthService::OnRequest(std::shared_ptr<ServerCall> call, std::string) {
+void HealthService::OnRequest(std::shared_ptr<ServerCall> call, absl::string_view) {
   const bool watch = call->method() == "/grpc.health.v1.Health/Watch";
   {
     base::MutexLock lock(shared_->mu);

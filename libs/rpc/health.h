@@ -17,7 +17,7 @@ class HealthService final : public Service {
   void SetServing(bool serving);
 
   std::optional<CallKind> Kind(absl::string_view method) const override;
-  void OnRequest(std::shared_ptr<ServerCall> call, std::string message) override;
+  void OnRequest(std::shared_ptr<ServerCall> call, absl::string_view message) override;
   std::unique_ptr<StreamHandler> OnStream(std::shared_ptr<ServerCall> call) override;
 
  private:

@@ -160,7 +160,7 @@ class TestService final : public Service {
     if (method == "/t/Headers") return CallKind::kBidi;
     return std::nullopt;
   }
-  void OnRequest(std::shared_ptr<ServerCall> call, std::string) override {
+  void OnRequest(std::shared_ptr<ServerCall> call, absl::string_view) override {
     call->WriteAndFinish(call->tls() ? "tls" : "plain");
   }
   std::unique_ptr<StreamHandler> OnStream(std::shared_ptr<ServerCall> call) override {

@@ -14,11 +14,13 @@
 #include "grpcpp/generic/async_generic_service.h"
 #include "grpcpp/grpcpp.h"
 #include "rpc/acceptor.h"
+#include "rpc/call_queue.h"
 #include "rpc/call_state.h"
 #include "rpc/event_loop.h"
-#include "rpc/grpc_bytes.h"
+#include "rpc/grpc_values.h"
 #include "rpc/health.h"
 #include "rpc/tls.h"
+#include "rpc/unary_call.h"
 
 namespace millrace::rpc {
 namespace {
@@ -27,22 +29,13 @@ namespace {
 constexpr int kPostedPerQueue = 32;
 constexpr int kPingIntervalMinMillis = 10'000;
 
-// The calls of one loop. All events of a call come from one loop, so from one thread, in order.
-struct Queue {
-  std::shared_ptr<grpc::ServerCompletionQueue> completions;
-  EventLoop* loop = nullptr;  // until `drained`
-  std::atomic<int> calls{0};  // posted or in flight
-  base::Mutex mu;
-  base::CondVar changed;
-  bool drained ABSL_GUARDED_BY(mu) = false;  // no call is left and none will come
-};
-
 // What calls need of the server. A handler may keep a ServerCall beyond the server, so calls share it.
 struct Shared {
   std::vector<Service*> services;
   HealthService health;
   grpc::AsyncGenericService generic;
-  std::vector<std::unique_ptr<Queue>> queues;  // outlives `server`, as gRPC wants it
+  std::unique_ptr<UnaryMethods> unary;
+  std::vector<std::unique_ptr<CallQueue>> queues;  // outlives `server`, as gRPC wants it
   std::unique_ptr<grpc::Server> server;
 };
 
@@ -58,21 +51,6 @@ std::optional<Target> FindTarget(Shared& shared, absl::string_view method) {
   return std::nullopt;
 }
 
-// "ipv6:%5B::1%5D:41234" -> "[::1]:41234"
-std::string PlainPeer(const std::string& uri) {
-  std::string peer;
-  const std::size_t scheme = uri.find(':');
-  for (std::size_t i = scheme == std::string::npos ? 0 : scheme + 1; i < uri.size(); ++i) {
-    if (uri.compare(i, 3, "%5B") == 0 || uri.compare(i, 3, "%5D") == 0) {
-      peer += uri[i + 2] == 'B' ? '[' : ']';
-      i += 2;
-    } else {
-      peer += uri[i];
-    }
-  }
-  return peer;
-}
-
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
@@ -81,17 +59,17 @@ grpc::Status ToGrpc(const absl::Status& status) {
 // Binds gRPC's operations to CallState's rules. It owns itself from Post() until the state is idle.
 class GrpcCall final : public ServerCall, public std::enable_shared_from_this<GrpcCall> {
  public:
-  GrpcCall(std::shared_ptr<Shared> shared, Queue& queue)
+  GrpcCall(std::shared_ptr<Shared> shared, CallQueue& queue)
       : shared_(std::move(shared)), queue_(queue), stream_(&context_) {}
 
   // Asks gRPC for the next call of `queue`.
-  static void Post(const std::shared_ptr<Shared>& shared, Queue& queue) {
+  static void Post(const std::shared_ptr<Shared>& shared, CallQueue& queue) {
     auto call = std::make_shared<GrpcCall>(shared, queue);
-    ++queue.calls;
+    queue.Post();
     GrpcCall& posted = *call;
     posted.self_ = std::move(call);
     posted.context_.AsyncNotifyWhenDone(&posted.done_tag_);
-    shared->generic.RequestCall(&posted.context_, &posted.stream_, queue.completions.get(), queue.completions.get(),
+    shared->generic.RequestCall(&posted.context_, &posted.stream_, &queue.completions(), &queue.completions(),
                                 &posted.request_tag_);
   }
 
@@ -124,7 +102,7 @@ class GrpcCall final : public ServerCall, public std::enable_shared_from_this<Gr
   void LetGo();
 
   const std::shared_ptr<Shared> shared_;  // before the gRPC objects: they need its library and queues to be destroyed
-  Queue& queue_;
+  CallQueue& queue_;
   mutable grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_;
   Tag request_tag_ = TagOf<&GrpcCall::OnRequest>(this);
@@ -168,12 +146,7 @@ bool GrpcCall::tls() const {
   return false;
 }
 
-std::optional<std::int64_t> GrpcCall::RemainingMillis() const {
-  const gpr_timespec deadline = context_.raw_deadline();
-  if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0) return std::nullopt;
-  const gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
-  return std::max<std::int64_t>(0, left.tv_sec * 1000 + left.tv_nsec / 1'000'000);
-}
+std::optional<std::int64_t> GrpcCall::RemainingMillis() const { return MillisUntil(context_.raw_deadline()); }
 
 void GrpcCall::SendInitialMetadata() {
   base::MutexLock lock(mu_);
@@ -230,7 +203,7 @@ void GrpcCall::StartSend() {
 
 void GrpcCall::OnRequest(bool ok) {
   if (!ok) return LetGo();  // the server is shutting down; gRPC reports nothing more
-  queue_.loop->Use();
+  queue_.Enter();
   in_flight_ = true;
   Post(shared_, queue_);
   target_ = FindTarget(*shared_, method());
@@ -260,9 +233,9 @@ void GrpcCall::DispatchRequest(bool ok) {
   if (!ok) {
     return Finish(absl::InvalidArgumentError(absl::StrCat("method ", method(), " takes one request, none came")));
   }
-  std::string message = ToString(received_);
+  const std::string message = ToString(received_);
   received_.Clear();
-  target_->service->OnRequest(shared_from_this(), std::move(message));
+  target_->service->OnRequest(shared_from_this(), message);
 }
 
 void GrpcCall::DispatchMessage(bool ok) {
@@ -317,12 +290,7 @@ void GrpcCall::LetGoIfIdle() {
 }
 
 void GrpcCall::LetGo() {
-  if (in_flight_) queue_.loop->Unuse();
-  if (--queue_.calls == 0) {
-    base::MutexLock lock(queue_.mu);
-    queue_.drained = true;
-    queue_.changed.NotifyAll();
-  }
+  queue_.Leave(in_flight_);
   self_.reset();  // may destroy this call
 }
 
@@ -341,6 +309,8 @@ class GrpcServer final : public Server {
  private:
   using ConnectionAcceptor = grpc::experimental::ExternalConnectionAcceptor;
 
+  // Whoever holds it keeps the server's objects alive.
+  std::shared_ptr<UnaryMethods> Unary() { return {shared_, shared_->unary.get()}; }
   void HandOver(int fd, Acceptor::Protocol protocol);
   void UseLoops();
   void UnuseLoops();
@@ -364,6 +334,8 @@ GrpcServer::GrpcServer(const ServerOptions& options, std::vector<Service*> servi
   loops_.push_back(options.loop != nullptr ? options.loop : std::make_shared<EventLoop>());
   grpc::ServerBuilder& builder = loops_[0]->builder();
   builder.RegisterAsyncGenericService(&shared_->generic);
+  shared_->unary = std::make_unique<UnaryMethods>(shared_->services);
+  builder.RegisterService(&shared_->unary->registration());
   builder.SetMaxReceiveMessageSize(options.message_bytes_max);
   builder.SetMaxSendMessageSize(-1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -382,9 +354,8 @@ GrpcServer::GrpcServer(const ServerOptions& options, std::vector<Service*> servi
   shared_->server = builder.BuildAndStart();
   MR_CHECK(shared_->server != nullptr);  // it opens no port and the identity has been checked
   for (const auto& loop : loops_) {
-    Queue& queue = *shared_->queues.emplace_back(std::make_unique<Queue>());
-    queue.completions = loop->queue();
-    queue.loop = loop.get();
+    CallQueue& queue = *shared_->queues.emplace_back(std::make_unique<CallQueue>(loop));
+    UnaryMethods::Post(Unary(), *shared_->server, queue, kPostedPerQueue);
     for (int i = 0; i < kPostedPerQueue; ++i) GrpcCall::Post(shared_, queue);
   }
 }
@@ -430,11 +401,9 @@ void GrpcServer::Shutdown(std::int64_t grace_millis) {
   UseLoops();
   acceptor_.reset();
   shared_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(grace_millis));
-  for (auto& queue : shared_->queues) {
-    // Not before the last call has ended: a handler's Write() on a queue that is shut down aborts inside gRPC.
-    base::MutexLock queue_lock(queue->mu);
-    while (!queue->drained) queue->changed.Wait(queue->mu);
-  }
+  shared_->unary->EndUnanswered();
+  // Not before the last call has ended: a handler's Write() on a queue that is shut down aborts inside gRPC.
+  for (const auto& queue : shared_->queues) queue->WaitUntilDrained();
   for (; connections_ >= 0; --connections_) UnuseLoops();
   loops_.clear();  // waits for the threads of those that nobody shares
 }

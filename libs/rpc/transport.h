@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -65,8 +66,12 @@ class Service {
   virtual ~Service() = default;
   // nullopt: the transport answers UNIMPLEMENTED.
   virtual std::optional<CallKind> Kind(absl::string_view method) const = 0;
+  // Of its unary methods those that most calls are of. They cost a server less, but their calls know no authority(),
+  // and learn of a cancellation only with their answer. Asked once, when a server starts.
+  virtual std::vector<std::string> FrequentMethods() const { return {}; }
   // kUnary and kServerStream: the one request has arrived. The service finishes the call, now or later.
-  virtual void OnRequest(std::shared_ptr<ServerCall> call, std::string message) = 0;
+  // `message` lives during OnRequest.
+  virtual void OnRequest(std::shared_ptr<ServerCall> call, absl::string_view message) = 0;
   // kBidi.
   virtual std::unique_ptr<StreamHandler> OnStream(std::shared_ptr<ServerCall> call) = 0;
 };

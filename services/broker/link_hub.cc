@@ -69,7 +69,7 @@ std::optional<rpc::CallKind> LinkHub::Kind(absl::string_view method) const {
   return rpc::CallKind::kBidi;
 }
 
-void LinkHub::OnRequest(std::shared_ptr<rpc::ServerCall> call, std::string) {
+void LinkHub::OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::string_view) {
   call->Finish(absl::UnimplementedError("links are streams"));
 }
 

@@ -46,7 +46,7 @@ class LinkHub final : public rpc::Service {
 
   // /millrace.link.v1.Link/Stream over rpc.
   std::optional<rpc::CallKind> Kind(absl::string_view method) const override;
-  void OnRequest(std::shared_ptr<rpc::ServerCall> call, std::string message) override;
+  void OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::string_view message) override;
   std::unique_ptr<rpc::StreamHandler> OnStream(std::shared_ptr<rpc::ServerCall> call) override;
 
   void Answer(core::ReplyTo to, const link::SendReply& reply);

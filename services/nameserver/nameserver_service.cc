@@ -114,9 +114,9 @@ std::unique_ptr<rpc::StreamHandler> NameserverService::OnStream(std::shared_ptr<
   return std::make_unique<RegisterStream>(*this, std::move(call));
 }
 
-void NameserverService::OnRequest(std::shared_ptr<rpc::ServerCall> call, std::string message) {
+void NameserverService::OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::string_view message) {
   wire::WatchRequest request;
-  if (!request.ParseFromString(message)) {
+  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
     call->Finish(absl::InvalidArgumentError("the message is no WatchRequest"));
     return;
   }

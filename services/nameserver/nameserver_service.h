@@ -22,7 +22,7 @@ class NameserverService final : public rpc::Service {
   NameserverService(std::int64_t expiry_millis, const base::Clock& clock) : clock_(clock), table_(expiry_millis) {}
 
   std::optional<rpc::CallKind> Kind(absl::string_view method) const override;
-  void OnRequest(std::shared_ptr<rpc::ServerCall> call, std::string message) override;
+  void OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::string_view message) override;
   std::unique_ptr<rpc::StreamHandler> OnStream(std::shared_ptr<rpc::ServerCall> call) override;
 
   // Once a second: replicas that have been silent for too long go, and watchers hear that this nameserver lives.

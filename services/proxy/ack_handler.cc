@@ -169,7 +169,7 @@ std::optional<Error> CheckDuration(std::int64_t millis) {
 
 }  // namespace
 
-void AckHandler::HandleAck(const RequestContext& context, const std::string& bytes) {
+void AckHandler::HandleAck(const RequestContext& context, absl::string_view bytes) {
   v2::AckMessageRequest request;
   if (!Decode(parts_, context, bytes, request)) return;
   auto pending = std::make_shared<PendingAck>(parts_, context, request);
@@ -186,7 +186,7 @@ void AckHandler::HandleAck(const RequestContext& context, const std::string& byt
            });
 }
 
-void AckHandler::HandleChange(const RequestContext& context, const std::string& bytes) {
+void AckHandler::HandleChange(const RequestContext& context, absl::string_view bytes) {
   auto request = std::make_shared<v2::ChangeInvisibleDurationRequest>();
   if (!Decode(parts_, context, bytes, *request)) return;
   const auto refuse = [this, context, request](const Error& error) {
@@ -214,7 +214,7 @@ void AckHandler::HandleChange(const RequestContext& context, const std::string& 
   });
 }
 
-void AckHandler::HandleForward(const RequestContext& context, const std::string& bytes) {
+void AckHandler::HandleForward(const RequestContext& context, absl::string_view bytes) {
   auto request = std::make_shared<v2::ForwardMessageToDeadLetterQueueRequest>();
   if (!Decode(parts_, context, bytes, *request)) return;
   auto names = NamesOf(context, *request);

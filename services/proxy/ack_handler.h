@@ -12,9 +12,9 @@ class AckHandler {
  public:
   explicit AckHandler(const ServiceParts& parts) : parts_(parts) {}
 
-  void HandleAck(const RequestContext& context, const std::string& bytes);
-  void HandleChange(const RequestContext& context, const std::string& bytes);
-  void HandleForward(const RequestContext& context, const std::string& bytes);
+  void HandleAck(const RequestContext& context, absl::string_view bytes);
+  void HandleChange(const RequestContext& context, absl::string_view bytes);
+  void HandleForward(const RequestContext& context, absl::string_view bytes);
 
  private:
   const ServiceParts& parts_;

@@ -105,9 +105,9 @@ v1::DescribeGroupResponse ToResponse(const core::GroupProgress& progress) {
 }  // namespace
 
 template <typename Request, void (AdminService::*handler)(AdminService::Call, const Request&)>
-void AdminService::Run(Call call, const std::string& message) {
+void AdminService::Run(Call call, absl::string_view message) {
   Request request;
-  if (!request.ParseFromString(message)) {
+  if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
     call->Finish(absl::InvalidArgumentError(absl::StrCat("the request's ", message.size(), " bytes are not a ",
                                                          request.GetTypeName(),
                                                          "; generate the client from protos/millrace/v1/admin.proto")));
@@ -143,7 +143,7 @@ std::optional<rpc::CallKind> AdminService::Kind(absl::string_view method) const 
   return rpc::CallKind::kUnary;
 }
 
-void AdminService::OnRequest(Call call, std::string message) {
+void AdminService::OnRequest(Call call, absl::string_view message) {
   const Handler handler = FindHandler(call->method());
   MR_CHECK(handler != nullptr);
   (this->*handler)(std::move(call), message);

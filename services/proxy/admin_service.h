@@ -27,7 +27,7 @@ class AdminService final : public rpc::Service {
   AdminService(BrokerLink& link, const base::Clock& clock) : link_(link), clock_(clock) {}
 
   std::optional<rpc::CallKind> Kind(absl::string_view method) const override;
-  void OnRequest(std::shared_ptr<rpc::ServerCall> call, std::string message) override;
+  void OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::string_view message) override;
   std::unique_ptr<rpc::StreamHandler> OnStream(std::shared_ptr<rpc::ServerCall> call) override;
 
  private:
@@ -47,11 +47,11 @@ class AdminService final : public rpc::Service {
   void DeleteGroup(Call call, const admin::v1::DeleteGroupRequest& request);
   void GetMessage(Call call, const admin::v1::GetMessageRequest& request);
 
-  using Handler = void (AdminService::*)(Call, const std::string& message);
+  using Handler = void (AdminService::*)(Call, absl::string_view message);
   // nullptr: no method of this service.
   static Handler FindHandler(absl::string_view method);
   template <typename Request, void (AdminService::*handler)(Call, const Request&)>
-  void Run(Call call, const std::string& message);
+  void Run(Call call, absl::string_view message);
 
   void Ask(link::Op op, std::string payload, std::int64_t timeout_millis, Then then);
   void Query(const rpc::ServerCall& call, core::QueryKind kind, absl::string_view name, Then then);

@@ -39,7 +39,7 @@ class PendingTermination {
 
 }  // namespace
 
-void ClientHandler::HandleHeartbeat(const RequestContext& context, const std::string& bytes) {
+void ClientHandler::HandleHeartbeat(const RequestContext& context, absl::string_view bytes) {
   v2::HeartbeatRequest request;
   if (!Decode(parts_, context, bytes, request)) return;
   const auto settings = parts_.clients.SettingsOf(context.client_id());
@@ -61,7 +61,7 @@ void ClientHandler::HandleHeartbeat(const RequestContext& context, const std::st
   context.call().WriteAndFinish(OkAnswer());
 }
 
-void ClientHandler::HandleTermination(const RequestContext& context, const std::string& bytes) {
+void ClientHandler::HandleTermination(const RequestContext& context, absl::string_view bytes) {
   v2::NotifyClientTerminationRequest request;
   if (!Decode(parts_, context, bytes, request)) return;
   const auto settings = parts_.clients.SettingsOf(context.client_id());

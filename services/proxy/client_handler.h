@@ -11,8 +11,8 @@ class ClientHandler {
  public:
   explicit ClientHandler(const ServiceParts& parts) : parts_(parts) {}
 
-  void HandleHeartbeat(const RequestContext& context, const std::string& bytes);
-  void HandleTermination(const RequestContext& context, const std::string& bytes);
+  void HandleHeartbeat(const RequestContext& context, absl::string_view bytes);
+  void HandleTermination(const RequestContext& context, absl::string_view bytes);
 
  private:
   const ServiceParts& parts_;

@@ -26,7 +26,11 @@ std::optional<rpc::CallKind> MessagingService::Kind(absl::string_view method) co
   return KindOf(*found);
 }
 
-void MessagingService::OnRequest(std::shared_ptr<rpc::ServerCall> call, std::string message) {
+std::vector<std::string> MessagingService::FrequentMethods() const {
+  return {PathOf(Method::kSendMessage), PathOf(Method::kAckMessage)};
+}
+
+void MessagingService::OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::string_view message) {
   const auto method = FindMethod(call->method());
   MR_CHECK(method.has_value());  // Kind() let the call in
   ++metrics_.requests[static_cast<std::size_t>(*method)];
@@ -38,7 +42,7 @@ void MessagingService::OnRequest(std::shared_ptr<rpc::ServerCall> call, std::str
   Dispatch(context, message);
 }
 
-void MessagingService::Dispatch(const RequestContext& context, const std::string& bytes) {
+void MessagingService::Dispatch(const RequestContext& context, absl::string_view bytes) {
   switch (context.method()) {
     case Method::kSendMessage: return send_.Handle(context, bytes);
     case Method::kReceiveMessage: return receive_.Handle(context, bytes);

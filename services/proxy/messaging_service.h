@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "rpc/transport.h"
 #include "services/proxy/ack_handler.h"
@@ -25,7 +26,8 @@ class MessagingService final : public rpc::Service {
   MessagingService(const ServiceOptions& options, Directory& directory, const base::Clock& clock);
 
   std::optional<rpc::CallKind> Kind(absl::string_view method) const override;
-  void OnRequest(std::shared_ptr<rpc::ServerCall> call, std::string message) override;
+  std::vector<std::string> FrequentMethods() const override;
+  void OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::string_view message) override;
   std::unique_ptr<rpc::StreamHandler> OnStream(std::shared_ptr<rpc::ServerCall> call) override;
 
   // Wanted once a second: forgets clients that have gone and tells open streams about changed groups.
@@ -40,7 +42,7 @@ class MessagingService final : public rpc::Service {
   const ClientRegistry& clients() const { return clients_; }
 
  private:
-  void Dispatch(const RequestContext& context, const std::string& bytes);
+  void Dispatch(const RequestContext& context, absl::string_view bytes);
   void RefuseUnoffered(const RequestContext& context);
 
   const ServiceOptions options_;

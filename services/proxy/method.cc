@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
 namespace millrace::proxy {
@@ -50,5 +51,7 @@ rpc::CallKind KindOf(Method method) {
 }
 
 absl::string_view NameOf(Method method) { return kNames[static_cast<std::size_t>(method)]; }
+
+std::string PathOf(Method method) { return absl::StrCat(kPrefix, NameOf(method)); }
 
 }  // namespace millrace::proxy

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "rpc/transport.h"
@@ -35,5 +36,6 @@ inline constexpr std::size_t kMethodCount = 17;
 std::optional<Method> FindMethod(absl::string_view path);
 rpc::CallKind KindOf(Method method);
 absl::string_view NameOf(Method method);  // "SendMessage"
+std::string PathOf(Method method);
 
 }  // namespace millrace::proxy

@@ -126,9 +126,9 @@ std::int64_t PollMillis(std::optional<std::int64_t> wanted_millis, std::optional
   return std::max<std::int64_t>(poll, 0);
 }
 
-void ReceiveHandler::Handle(const RequestContext& context, const std::string& bytes) {
+void ReceiveHandler::Handle(const RequestContext& context, absl::string_view bytes) {
   auto pending = std::make_shared<PendingReceive>();
-  if (!pending->request.ParseFromString(bytes)) {
+  if (!pending->request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return EndWithStatus(parts_, context, Undecodable(context, bytes.size()));
   }
   if (const auto error = Check(context, *pending)) return EndWithStatus(parts_, context, *error);

@@ -21,7 +21,7 @@ std::int64_t PollMillis(std::optional<std::int64_t> wanted_millis, std::optional
 class ReceiveHandler {
  public:
   explicit ReceiveHandler(const ServiceParts& parts) : parts_(parts) {}
-  void Handle(const RequestContext& context, const std::string& bytes);
+  void Handle(const RequestContext& context, absl::string_view bytes);
 
   // Receives that come from now on answer with what is ready and do not wait.
   void StopWaiting() { stop_waiting_ = true; }

@@ -115,7 +115,7 @@ model::Result<v2::Endpoints> RouteHandler::EndpointsFor(const RequestContext& co
   return MakeEndpoints(dialled.host, dialled.port == 0 ? parts_.options.port : dialled.port);
 }
 
-void RouteHandler::HandleRoute(const RequestContext& context, const std::string& bytes) {
+void RouteHandler::HandleRoute(const RequestContext& context, absl::string_view bytes) {
   auto request = std::make_shared<v2::QueryRouteRequest>();
   if (!Decode(parts_, context, bytes, *request)) return;
   const auto topic = context.Topic(request->topic());
@@ -130,7 +130,7 @@ void RouteHandler::HandleRoute(const RequestContext& context, const std::string&
       });
 }
 
-void RouteHandler::HandleAssignment(const RequestContext& context, const std::string& bytes) {
+void RouteHandler::HandleAssignment(const RequestContext& context, absl::string_view bytes) {
   auto request = std::make_shared<v2::QueryAssignmentRequest>();
   if (!Decode(parts_, context, bytes, *request)) return;
   const auto topic = context.Topic(request->topic());

@@ -13,8 +13,8 @@ class RouteHandler {
  public:
   explicit RouteHandler(const ServiceParts& parts) : parts_(parts) {}
 
-  void HandleRoute(const RequestContext& context, const std::string& bytes);
-  void HandleAssignment(const RequestContext& context, const std::string& bytes);
+  void HandleRoute(const RequestContext& context, absl::string_view bytes);
+  void HandleAssignment(const RequestContext& context, absl::string_view bytes);
 
  private:
   // What goes into routes: the request's endpoints, else :authority, else the configured address.

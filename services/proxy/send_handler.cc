@@ -113,7 +113,7 @@ void PassOn(const PendingSendPtr& send, const TopicRoute& route) {
 
 }  // namespace
 
-void SendHandler::Handle(const RequestContext& context, const std::string& bytes) {
+void SendHandler::Handle(const RequestContext& context, absl::string_view bytes) {
   parts_.metrics.bytes_in += bytes.size();
   parts_.clients.Saw(context.client_id(), "");
   const auto scanned = ScanSendRequest(bytes,

@@ -11,7 +11,7 @@ namespace millrace::proxy {
 class SendHandler {
  public:
   explicit SendHandler(const ServiceParts& parts) : parts_(parts) {}
-  void Handle(const RequestContext& context, const std::string& bytes);
+  void Handle(const RequestContext& context, absl::string_view bytes);
 
  private:
   const ServiceParts& parts_;

@@ -45,8 +45,8 @@ model::Error Undecodable(const RequestContext& context, std::size_t bytes);
 
 // Decodes the request of a unary call, or refuses it.
 template <typename Request>
-bool Decode(const ServiceParts& parts, const RequestContext& context, const std::string& bytes, Request& request) {
-  if (request.ParseFromString(bytes)) return true;
+bool Decode(const ServiceParts& parts, const RequestContext& context, absl::string_view bytes, Request& request) {
+  if (request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return true;
   Refuse(parts, context, Undecodable(context, bytes.size()));
   return false;
 }
