@@ -55,7 +55,11 @@ std::optional<std::uint32_t> NextCodePoint(absl::string_view& text) {
 bool IsUtf8(absl::string_view text) {
   text.remove_prefix(AsciiPrefix(text));
   while (!text.empty()) {
-    if (!NextCodePoint(text)) return false;
+    if (static_cast<signed char>(text.front()) >= 0) {
+      text.remove_prefix(1);
+    } else if (!NextCodePoint(text)) {
+      return false;
+    }
   }
   return true;
 }
@@ -71,6 +75,8 @@ bool HasControlCharacter(absl::string_view text) {
 }
 
 bool IsBlank(absl::string_view text) {
+  if (!text.empty() && text.front() > ' ' && text.front() < 0x7f)
+    return false;  // nearly all texts that are asked about
   while (!text.empty()) {
     const std::optional<std::uint32_t> code = NextCodePoint(text);
     if (!code || !IsJavaWhitespace(*code)) return false;

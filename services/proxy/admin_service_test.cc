@@ -22,8 +22,7 @@ using testing::HasSubstr;
 // A broker that keeps topics and groups in maps and answers at once.
 class FakeBroker final : public BrokerLink {
  public:
-  void Call(link::Op op, std::string payload, std::int64_t timeout_millis,
-            std::function<void(const link::Record&)> done) override {
+  void Call(link::Op op, std::string payload, std::int64_t timeout_millis, Done done) override {
     timeouts.push_back(timeout_millis);
     std::string kept;
     link::Reply reply{.code = v2::OK};

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
 #include "link/frame.h"
 #include "link/messages.h"
@@ -25,8 +25,8 @@ class BrokerLink {
   // `timeout_millis`, or the link broke under a send, it gets kReply {code PROXY_TIMEOUT with a text}; a send beyond
   // the bytes that may queue gets TOO_MANY_REQUESTS at once, in the caller's thread. `payload` views live during the
   // call only.
-  virtual void Call(link::Op op, std::string payload, std::int64_t timeout_millis,
-                    std::function<void(const link::Record&)> done) = 0;
+  using Done = absl::AnyInvocable<void(const link::Record&)>;  // small ones are kept without an allocation
+  virtual void Call(link::Op op, std::string payload, std::int64_t timeout_millis, Done done) = 0;
 
   // What a receive gets: deliveries in order, one at a time, then one end. When the link breaks or the time is over the
   // end may overtake a last delivery; that one is taken as of a client that has gone. Every delivery's bytes are given

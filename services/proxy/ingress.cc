@@ -140,7 +140,7 @@ constexpr Check kChecks[] = {CheckBody,      CheckUserProperties, CheckTagAndKey
                              CheckMessageId, CheckTimes,          CheckRouting};
 
 // A batch goes to one queue, so what decides about the queue must be the same in all of it.
-std::optional<Error> CheckBatch(const std::vector<MessageFields>& messages) {
+std::optional<Error> CheckBatch(const MessageList& messages) {
   const SystemProperties& first = messages.front().system;
   for (std::size_t i = 1; i < messages.size(); ++i) {
     const SystemProperties& other = messages[i].system;
@@ -206,8 +206,7 @@ IngressMessage Describe(const MessageFields& fields, std::string stored, const I
   return message;
 }
 
-std::optional<Error> CheckMessages(std::vector<MessageFields>& messages, const IngressContext& context,
-                                   const IngressLimits& limits) {
+std::optional<Error> CheckMessages(MessageList& messages, const IngressContext& context, const IngressLimits& limits) {
   for (std::size_t i = 0; i < messages.size(); ++i) {
     for (const Check check : kChecks) {
       if (auto error = check(messages[i], context, limits)) return InMessage(*std::move(error), i, messages.size());
@@ -217,7 +216,7 @@ std::optional<Error> CheckMessages(std::vector<MessageFields>& messages, const I
 }
 
 // The topic of all messages.
-model::Result<std::string> TopicOf(const std::vector<MessageFields>& messages, const IngressContext& context) {
+model::Result<std::string> TopicOf(const MessageList& messages, const IngressContext& context) {
   const MessageFields& first = messages.front();
   const absl::string_view resource_namespace =
       first.resource_namespace.empty() ? context.default_namespace : first.resource_namespace;
@@ -236,7 +235,7 @@ model::Result<std::string> TopicOf(const std::vector<MessageFields>& messages, c
 
 model::Result<IngressSend> ScanSendRequest(absl::string_view request, const IngressContext& context,
                                            const IngressLimits& limits) {
-  std::vector<MessageFields> messages;
+  MessageList messages;
   if (auto error = ScanMessages(request, messages)) return *std::move(error);
   if (messages.empty()) {
     return Error{ErrorCode::kMessageCorrupted, "the request holds no message: send at least one"};

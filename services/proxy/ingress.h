@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "model/error.h"
 #include "model/properties.h"
@@ -34,7 +34,7 @@ struct IngressMessage {
   absl::string_view tag;            // empty: none
   absl::string_view message_group;  // empty: none
   absl::string_view lite_topic;     // empty: none
-  std::vector<absl::string_view> keys;
+  Texts keys;
   MessageType type = MessageType::kNormal;
   bool compressed = false;
   bool verbatim = false;  // the producer's system properties were kept byte for byte (fields may be appended)
@@ -47,7 +47,7 @@ struct IngressMessage {
 
 struct IngressSend {
   std::string topic;  // full name
-  std::vector<IngressMessage> messages;
+  absl::InlinedVector<IngressMessage, 1> messages;
 };
 
 // Checks the bytes of a v2.SendMessageRequest and makes stored messages of it, without decoding it into objects: walks

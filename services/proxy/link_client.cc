@@ -143,7 +143,7 @@ void LinkClient::TakeLate(std::int64_t now, Late& unsent, Late& sent) {
     }
     if (!call.sent && call.op == link::Op::kSend) unsent_bytes_ -= call.payload.size();
     (call.sent ? sent : unsent).calls.push_back(std::move(call));
-    at = calls_.erase(at);
+    calls_.erase(at++);
   }
   for (auto at = receives_.begin(); at != receives_.end();) {
     PendingReceive& receive = at->second;
@@ -210,7 +210,7 @@ void LinkClient::OnStreamEnded(std::uint64_t attempt, const absl::Status& status
     for (auto at = calls_.begin(); at != calls_.end();) {
       if (at->second.op == link::Op::kSend && at->second.sent) {
         broken.calls.push_back(std::move(at->second));
-        at = calls_.erase(at);
+        calls_.erase(at++);
       } else {
         at->second.sent = false;
         ++at;
@@ -295,7 +295,11 @@ void LinkClient::BringUp() {
     if (streams_ended) QueueClient(link::Op::kClientStreamsEnded, client);
   };
   roster_.ForEachLiving(clock_.MonotonicMillis(), queue);
-  for (auto& [correlation, call] : calls_) {
+  std::vector<std::uint64_t> order;
+  for (const auto& [correlation, call] : calls_) order.push_back(correlation);
+  std::sort(order.begin(), order.end());
+  for (const std::uint64_t correlation : order) {
+    PendingCall& call = calls_[correlation];
     call.sent = true;
     QueueRequest(correlation, call.op, call.payload, call.deadline);
     if (call.op == link::Op::kSend) call.payload = {};  // it will never be sent again
@@ -364,7 +368,7 @@ void LinkClient::OnDeliveryEnd(std::uint64_t attempt, const link::Record& record
 }
 
 void LinkClient::OnReply(std::uint64_t attempt, const link::Record& record) {
-  std::function<void(const link::Record&)> done;
+  Done done;
   {
     base::MutexLock lock(mu_);
     const auto at = calls_.find(record.correlation);
@@ -375,8 +379,7 @@ void LinkClient::OnReply(std::uint64_t attempt, const link::Record& record) {
   done(record);
 }
 
-void LinkClient::Call(link::Op op, std::string payload, std::int64_t timeout_millis,
-                      std::function<void(const link::Record&)> done) {
+void LinkClient::Call(link::Op op, std::string payload, std::int64_t timeout_millis, Done done) {
   std::shared_ptr<link::Session> session;
   std::size_t waiting = 0;
   {

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "link/session.h"
@@ -37,8 +38,7 @@ class LinkClient final : public BrokerLink {
   LinkClient(const Options& options, const base::Clock& clock, OpenStream open);
   ~LinkClient() override;  // answers everything that waits
 
-  void Call(link::Op op, std::string payload, std::int64_t timeout_millis,
-            std::function<void(const link::Record&)> done) override;
+  void Call(link::Op op, std::string payload, std::int64_t timeout_millis, Done done) override;
   std::uint64_t Receive(std::string payload, std::int64_t timeout_millis, std::shared_ptr<Receiver> receiver) override;
   void CancelReceive(std::uint64_t receive) override;
   void ReportAnswer(std::uint64_t answer, bool well) override;
@@ -61,7 +61,7 @@ class LinkClient final : public BrokerLink {
     std::string payload;  // kept while it may be sent (again)
     std::int64_t deadline = 0;
     bool sent = false;
-    std::function<void(const link::Record&)> done;
+    Done done;
   };
   struct PendingReceive {
     std::string payload;
@@ -116,7 +116,7 @@ class LinkClient final : public BrokerLink {
   std::uint64_t attempt_ ABSL_GUARDED_BY(mu_) = 0;  // which link: what an older one still says is dropped
   std::int64_t attempt_began_ ABSL_GUARDED_BY(mu_);
   std::uint64_t next_correlation_ ABSL_GUARDED_BY(mu_) = 1;
-  std::map<std::uint64_t, PendingCall> calls_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::uint64_t, PendingCall> calls_ ABSL_GUARDED_BY(mu_);  // by correlation, which grows
   std::map<std::uint64_t, PendingReceive> receives_ ABSL_GUARDED_BY(mu_);
   std::size_t unsent_bytes_ ABSL_GUARDED_BY(mu_) = 0;          // of sends in calls_
   std::set<std::uint64_t> open_answers_ ABSL_GUARDED_BY(mu_);  // of this link, not reported

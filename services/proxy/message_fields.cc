@@ -95,7 +95,7 @@ bool ScanMessage(absl::string_view bytes, MessageFields& message) {
 
 }  // namespace
 
-std::optional<Error> ScanMessages(absl::string_view request, std::vector<MessageFields>& messages) {
+std::optional<Error> ScanMessages(absl::string_view request, MessageList& messages) {
   WireReader reader(request);
   bool well_formed = true;
   for (WireField field; well_formed && reader.Next(field);) {

@@ -22,13 +22,15 @@ struct MessageFields {
   absl::string_view topic;
   absl::string_view body;
   std::vector<UserProperty> user;
-  std::vector<absl::string_view> system_occurrences;
+  Texts system_occurrences;
   SystemProperties system;
   bool too_large = false;  // properties above the limits of a scan: they were not read
 };
 
+using MessageList = absl::InlinedVector<MessageFields, 1>;
+
 // The messages of a request into `messages`. Of user properties with the same key the last one stays, as in a map.
 // Errors: kMessageCorrupted (the bytes do not decode, or a text is not UTF-8), kPayloadTooLarge (too many messages).
-std::optional<model::Error> ScanMessages(absl::string_view request, std::vector<MessageFields>& messages);
+std::optional<model::Error> ScanMessages(absl::string_view request, MessageList& messages);
 
 }  // namespace millrace::proxy

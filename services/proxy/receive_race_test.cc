@@ -72,7 +72,7 @@ class RaceCall final : public rpc::ServerCall {
 // What the stream tells the link. It has no broker behind it: the test calls the receiver.
 class RaceLink final : public BrokerLink {
  public:
-  void Call(link::Op, std::string, std::int64_t, std::function<void(const link::Record&)>) override {}
+  void Call(link::Op, std::string, std::int64_t, Done) override {}
   std::uint64_t Receive(std::string, std::int64_t, std::shared_ptr<Receiver>) override { return 1; }
   void CancelReceive(std::uint64_t) override { ++cancelled; }
   void ReportAnswer(std::uint64_t, bool well) override { ++(well ? reported_well : reported_not_well); }

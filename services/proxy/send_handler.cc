@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "link/messages.h"
 #include "model/tag_filter.h"
@@ -28,7 +29,7 @@ struct PendingSend {
   std::string topic;
   MessageType type = MessageType::kNormal;
   std::string message_group;
-  std::vector<std::string> ids;
+  absl::InlinedVector<std::string, 1> ids;
   std::string record;  // an encoded link::SendRequest
 };
 using PendingSendPtr = std::shared_ptr<PendingSend>;
@@ -54,7 +55,8 @@ std::string EncodeRecord(const IngressSend& send, bool auto_create) {
   return record;
 }
 
-std::string SentAnswer(const std::vector<std::string>& ids, std::int64_t first_offset) {
+std::string SentAnswer(const PendingSend& send, std::int64_t first_offset) {
+  const auto& ids = send.ids;
   std::string answer;
   answer.reserve(16 + ids.size() * 72);
   AppendStatus(answer, kStatusField, kOk, "OK");
@@ -92,7 +94,7 @@ void AnswerFromBroker(const PendingSend& send, const link::Record& record) {
     if (const auto reply = link::Decode<link::SendReply>(record.payload)) {
       if (reply->code != kOk) return AnswerFailure(send, BrokerError(reply->code, reply->text));
       send.parts.metrics.messages_in += send.ids.size();
-      return send.context.call().WriteAndFinish(SentAnswer(send.ids, reply->first_offset));
+      return send.context.call().WriteAndFinish(SentAnswer(send, reply->first_offset));
     }
   } else if (const auto reply = link::Decode<link::Reply>(record.payload); reply && reply->code != kOk) {
     return AnswerFailure(send, BrokerError(reply->code, reply->text));

@@ -154,9 +154,8 @@ bool KeepsBytes(const SystemProperties& properties) {
   return properties.occurrences == 1 && !properties.has_server_fields && !properties.has_empty_texts && !drops_priority;
 }
 
-std::optional<SystemSlice> MakeSystemSlice(const std::vector<absl::string_view>& occurrences,
-                                           const SystemProperties& properties, std::int64_t now_millis,
-                                           absl::string_view peer_host) {
+std::optional<SystemSlice> MakeSystemSlice(const Texts& occurrences, const SystemProperties& properties,
+                                           std::int64_t now_millis, absl::string_view peer_host) {
   std::size_t bytes = 0;
   for (const absl::string_view occurrence : occurrences) bytes += occurrence.size();
   // What is dropped hardly ever decides; then the text of the error is right all the same.

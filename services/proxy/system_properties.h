@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "model/stored_message.h"
 
@@ -60,10 +60,12 @@ struct WireTime {
   std::int64_t MillisRoundedUp() const;
 };
 
+using Texts = absl::InlinedVector<absl::string_view, 2>;  // nearly always few
+
 // What a producer may say. Absent texts are empty; views live as long as the scanned bytes.
 struct SystemProperties {
   absl::string_view tag;
-  std::vector<absl::string_view> keys;
+  Texts keys;
   absl::string_view message_id;
   absl::string_view born_host;
   absl::string_view message_group;
@@ -93,9 +95,8 @@ struct SystemSlice {
 
 // `occurrences` are those that were scanned into `properties`. What the producer left out is added: type, encoding,
 // born time and host. nullopt: more bytes than a stored message can hold (model::kEncodedPropertyBytesMax).
-std::optional<SystemSlice> MakeSystemSlice(const std::vector<absl::string_view>& occurrences,
-                                           const SystemProperties& properties, std::int64_t now_millis,
-                                           absl::string_view peer_host);
+std::optional<SystemSlice> MakeSystemSlice(const Texts& occurrences, const SystemProperties& properties,
+                                           std::int64_t now_millis, absl::string_view peer_host);
 
 // Whether MakeSystemSlice() copies the bytes as they are (and at most appends) instead of going through the fields.
 bool KeepsBytes(const SystemProperties& properties);

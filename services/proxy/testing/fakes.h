@@ -87,7 +87,7 @@ class FakeLink final : public BrokerLink {
     link::Op op;
     std::string payload;
     std::int64_t timeout_millis;
-    std::function<void(const link::Record&)> done;
+    Done done;
   };
   struct Polled {
     std::uint64_t number;
@@ -96,8 +96,7 @@ class FakeLink final : public BrokerLink {
     std::shared_ptr<Receiver> receiver;
   };
 
-  void Call(link::Op op, std::string payload, std::int64_t timeout_millis,
-            std::function<void(const link::Record&)> done) override {
+  void Call(link::Op op, std::string payload, std::int64_t timeout_millis, Done done) override {
     if (op == link::Op::kQuery && answers_queries) return AnswerQuery(payload, done);
     if (op == link::Op::kPutGroup && answers_queries) return CreateGroup(payload, done);
     calls.push_back({op, std::move(payload), timeout_millis, std::move(done)});
@@ -129,7 +128,7 @@ class FakeLink final : public BrokerLink {
     link::Encode(link::SendReply{code, 0, first_offset, text}, bytes);
     calls.at(call).done({.op = link::Op::kSendReply, .payload = bytes});
   }
-  static void Give(const std::function<void(const link::Record&)>& done, const link::Reply& reply) {
+  static void Give(Done& done, const link::Reply& reply) {
     std::string bytes;
     link::Encode(reply, bytes);
     done({.op = link::Op::kReply, .payload = bytes});
@@ -156,7 +155,7 @@ class FakeLink final : public BrokerLink {
   std::size_t credit = 0;
 
  private:
-  void AnswerQuery(const std::string& payload, const std::function<void(const link::Record&)>& done) {
+  void AnswerQuery(const std::string& payload, Done& done) {
     ++queries;
     const auto request = link::Decode<link::MetadataRequest>(payload);
     MR_CHECK(request.has_value());
@@ -173,7 +172,7 @@ class FakeLink final : public BrokerLink {
     core::Encode(groups[name], config);
     Give(done, {20000, {}, config});
   }
-  void CreateGroup(const std::string& payload, const std::function<void(const link::Record&)>& done) {
+  void CreateGroup(const std::string& payload, Done& done) {
     const auto request = link::Decode<link::MetadataRequest>(payload);
     const auto group = core::DecodeGroup(request->config);
     MR_CHECK(group.has_value());
