@@ -140,7 +140,7 @@ void Core::Impl::OnStarted(const Started& event) {
       ArmClient(*client);
     }
   }
-  if (options_.async_flush && event.tail_may_be_lost != 0) BeginEpoch();
+  if (event.tail_may_be_lost != 0) BeginEpoch();
   ++start_number_;
   std::string head;
   base::PutVarint(head, start_number_);

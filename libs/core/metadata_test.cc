@@ -212,5 +212,21 @@ TEST(Metadata, GroupSettingsTakeEffectAndSurvive) {
   EXPECT_EQ(world.Take("c", "G", "T")[0].attempt, 2u);
 }
 
+// Whatever the flush mode is now: the run before may have been one with async flush.
+TEST(Start, AfterAPowerCutBeginsAnEpochInEachFlushMode) {
+  for (const bool async_flush : {false, true}) {
+    Options options;
+    options.async_flush = async_flush;
+    World world(options);
+    world.Make("T", "G");
+    world.Deposit("T", {"a"});
+    const std::uint64_t before = world.core().epoch();
+    world.Crash(1'000'000, false);
+    EXPECT_EQ(world.core().epoch(), before);
+    world.Crash(1'000'000, true);
+    EXPECT_EQ(world.core().epoch(), before + 1);
+  }
+}
+
 }  // namespace
 }  // namespace millrace::core::testing

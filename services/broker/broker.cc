@@ -161,6 +161,10 @@ absl::Status Broker::Recover() {
   turn.time_millis = std::max(core_->log_time_millis(), clock_.WallMillis());
   core_->Step(turn, actions);
   Execute(actions);
+  if (opened_.power_cut) {
+    MR_RETURN_IF_ERROR(log_->Drain());
+    MR_RETURN_IF_ERROR(store::NoteBoot(fs_, directory, store::BootId()));
+  }
   start_number_ = core_->start_number();
   epoch_ = core_->epoch();
   links_.SetUp({.cluster = options_.cluster,
