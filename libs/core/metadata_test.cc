@@ -228,5 +228,33 @@ TEST(Start, AfterAPowerCutBeginsAnEpochInEachFlushMode) {
   }
 }
 
+TEST(Turn, WhoseRecordsASegmentDoesNotHoldTakesSeveralBatches) {
+  Options options;
+  options.segment_bytes = 4'096;
+  World world(options);
+  world.Make("T", "G", 100);
+  for (int i = 0; i < 100; ++i) world.Send("T", {"a"});
+  world.Flush();
+  std::vector<Delivered> all;
+  while (all.size() < 100) {
+    const auto some = world.Take("c", "G", "T");
+    ASSERT_FALSE(some.empty());
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  // One turn with a progress record for each of the hundred queues.
+  const std::size_t before = world.log.size();
+  for (const Delivered& message : all) world.Ack(message.handle, "G", "T");
+  world.Flush();
+  EXPECT_GT(world.log.size(), before + 1);
+  const auto acknowledged = [&] {
+    std::int64_t sum = 0;
+    for (std::uint32_t queue = 0; queue < 100; ++queue) sum += world.Progress("G", "T", queue).acknowledged;
+    return sum;
+  };
+  EXPECT_EQ(acknowledged(), 100);
+  world.Crash();
+  EXPECT_EQ(acknowledged(), 100);
+}
+
 }  // namespace
 }  // namespace millrace::core::testing
