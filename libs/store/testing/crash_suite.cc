@@ -50,7 +50,7 @@ struct Recorded {
     return truth;
   }
 
-  // The power is cut inside one life only once, so a life that has started finds a line of its own.
+  // One note. From "started" on the log may hold all that this life appends, and nothing that was cut before.
   void Hear(const std::string& what, std::uint64_t end, Truth& truth) const {
     truth.acknowledged = std::max(truth.acknowledged, end);
     if (what == "started") truth.line = line;
