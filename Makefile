@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 RELEASE := build/release
 PROGRAMS := millrace millrace-nameserver millrace-broker millrace-proxy
-test test-all: export MILLRACE_BIN ?= $(CURDIR)/$(RELEASE)/bin
+test test-kills test-long: export MILLRACE_BIN ?= $(CURDIR)/$(RELEASE)/bin
 # End-to-end tests measure time on the whole machine; they say themselves that nothing runs beside them.
 CTEST := ctest --output-on-failure --no-tests=error -j$(shell nproc)
 # With MILLRACE_LONG: a million operations, every crash point.
@@ -13,7 +13,10 @@ LONGER := '^(core_property_test|core_allocation_test|log_crash_test)$$'
 FUZZ_SECONDS ?= 60
 DATA ?= data
 
-.PHONY: help build run test test-all test-asan test-tsan test-thread-safety example bench fuzz clean
+# One after the other: they share the machine and the folders below build/.
+.NOTPARALLEL:
+.PHONY: help build run test test-all test-release test-kills test-long test-deep test-asan test-tsan test-thread-safety \
+  example bench fuzz clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -26,16 +29,25 @@ build: ## Build the programs into build/release/bin (installs what the build nee
 run: build ## Start nameserver, broker and proxy in one process, data below ./data
 	exec $(RELEASE)/bin/millrace up --data ./$(DATA)
 
-test: ## Unit, integration, wire and end-to-end tests
+test: test-release ## Unit, integration, wire and end-to-end tests
+	$(CTEST) --test-dir $(RELEASE) -LE '^long$$'
+
+test-all: ## All of that, the long tests, sanitizers, fuzz targets; started again it goes on where it was
+	@scripts/test-all test test-kills test-long test-deep test-asan test-tsan test-thread-safety fuzz
+
+test-release: # what they need
 	@scripts/install-build-deps
 	@scripts/install-test-deps
 	@test -f $(RELEASE)/build.ninja || cmake --preset release
 	ninja -C $(RELEASE)
-	$(CTEST) --test-dir $(RELEASE) -LE '^long$$'
 
-test-all: test test-asan test-tsan test-thread-safety fuzz ## All of that, the long tests, sanitizers, fuzz targets
+test-kills: test-release ## Twenty rounds of kill -9 under load
 	E2E_LONG=1 python3 -B tests/e2e/run.py kill
+
+test-long: test-release ## The long end-to-end tests
 	E2E_LONG=1 $(CTEST) --test-dir $(RELEASE) -L '^long$$'
+
+test-deep: test-release ## A million operations, every crash point
 	MILLRACE_LONG=1 $(CTEST) --test-dir $(RELEASE) -R $(LONGER)
 
 test-asan: ## Unit and integration tests under the address and undefined-behaviour sanitizers
@@ -53,7 +65,8 @@ test-tsan: ## The same under the thread sanitizer
 
 test-thread-safety: ## Compile with Clang's thread-safety analysis; needs clang-16
 	@if command -v clang++-16 >/dev/null; then \
-	  cmake --preset thread-safety >/dev/null && ninja -C build/thread-safety $(PROGRAMS); \
+	  cmake --preset thread-safety >/dev/null && ninja -C build/thread-safety $(PROGRAMS) && \
+	  echo 'thread-safety: the programs compile without a warning'; \
 	else echo 'skipped: thread-safety (no clang++-16; apt-get install clang-16)'; fi
 
 example: ## With `make run` in another terminal: two official SDKs exchange the lines of a text file

@@ -1,6 +1,5 @@
 #include <CLI/CLI.hpp>
 #include <map>
-#include <memory>
 #include <optional>
 #include <ostream>
 
@@ -8,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "cli/admin_client.h"
+#include "cli/admin_verbs.h"
 #include "cli/command.h"
 #include "cli/duration.h"
 #include "cli/group_report.h"
@@ -124,41 +124,20 @@ int Describe(Session& session, const Flags& flags) {
 }
 
 int Delete(Session& session, const Flags& flags) {
-  v1::DeleteGroupRequest request;
-  request.set_name(flags.name);
-  v1::DeleteGroupResponse response;
-  if (const int code = CallAdmin(session, "DeleteGroup", request, response); code != kExitOk) return code;
-  session.env.out << (session.json() ? Text(Json::object({{"deleted", flags.name}}))
-                                     : "deleted group " + flags.name + "\n");
-  return kExitOk;
+  return DeleteNamed<v1::DeleteGroupRequest, v1::DeleteGroupResponse>(session, "DeleteGroup", "group", flags.name);
 }
 
 }  // namespace
 
 void AddGroup(CLI::App& app, Session& session) {
-  CLI::App* group = app.add_subcommand("group", "Create, change, list and delete consumer groups");
-  group->require_subcommand(1);
-  const auto add = [&](const char* verb, const char* what) {
-    CLI::App* command = group->add_subcommand(verb, what);
-    AddAdminOption(*command, session);
-    AddOutputOption(*command, session);
-    return command;
-  };
-  const auto add_named = [&](const char* verb, const char* what, int (*action)(Session&, const Flags&)) {
-    CLI::App* command = add(verb, what);
-    auto flags = std::make_shared<Flags>();
-    command->add_option("NAME", flags->name, "Full name of the group")->required();
-    command->callback(
-        [&session, flags, action] { session.action = [&session, flags, action] { return action(session, *flags); }; });
-    return std::make_pair(command, flags.get());
-  };
-  for (const auto& [command, flags] : {add_named("create", "Create a consumer group", Create),
-                                       add_named("update", "Change what is given, leave the rest", Update)}) {
+  AdminVerbs<Flags> verbs(app, session, "group", "Create, change, list and delete consumer groups");
+  for (const auto& [command, flags] : {verbs.AddNamed("create", "Create a consumer group", Create),
+                                       verbs.AddNamed("update", "Change what is given, leave the rest", Update)}) {
     AddSettings(*command, *flags);
   }
-  add("list", "List all groups")->callback([&session] { session.action = [&session] { return List(session); }; });
-  add_named("describe", "Show a group and how far it is: ready, in flight, waiting, dead letters, ages", Describe);
-  add_named("delete", "Delete a group and its progress", Delete);
+  verbs.Add("list", "List all groups", List);
+  verbs.AddNamed("describe", "Show a group and how far it is: ready, in flight, waiting, dead letters, ages", Describe);
+  verbs.AddNamed("delete", "Delete a group and its progress", Delete);
 }
 
 }  // namespace millrace::cli

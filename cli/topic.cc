@@ -1,10 +1,10 @@
 #include <CLI/CLI.hpp>
 #include <map>
-#include <memory>
 #include <optional>
 #include <ostream>
 
 #include "cli/admin_client.h"
+#include "cli/admin_verbs.h"
 #include "cli/command.h"
 #include "cli/output.h"
 #include "millrace/v1/admin.pb.h"
@@ -120,40 +120,20 @@ int Describe(Session& session, const Flags& flags) {
 }
 
 int Delete(Session& session, const Flags& flags) {
-  v1::DeleteTopicRequest request;
-  request.set_name(flags.name);
-  v1::DeleteTopicResponse response;
-  if (const int code = CallAdmin(session, "DeleteTopic", request, response); code != kExitOk) return code;
-  session.env.out << (session.json() ? Text(Json::object({{"deleted", flags.name}}))
-                                     : "deleted topic " + flags.name + "\n");
-  return kExitOk;
+  return DeleteNamed<v1::DeleteTopicRequest, v1::DeleteTopicResponse>(session, "DeleteTopic", "topic", flags.name);
 }
 
 }  // namespace
 
 void AddTopic(CLI::App& app, Session& session) {
-  CLI::App* topic = app.add_subcommand("topic", "Create, change, list and delete topics")->require_subcommand(1);
-  const auto add = [&](const char* verb, const char* what) {
-    CLI::App* command = topic->add_subcommand(verb, what);
-    AddAdminOption(*command, session);
-    AddOutputOption(*command, session);
-    return command;
-  };
-  const auto add_named = [&](const char* verb, const char* what, int (*action)(Session&, const Flags&)) {
-    CLI::App* command = add(verb, what);
-    auto flags = std::make_shared<Flags>();
-    command->add_option("NAME", flags->name, "Full name of the topic")->required();
-    command->callback(
-        [&session, flags, action] { session.action = [&session, flags, action] { return action(session, *flags); }; });
-    return std::make_pair(command, flags.get());
-  };
-  for (const auto& [command, flags] : {add_named("create", "Create a topic", Create),
-                                       add_named("update", "Change what is given, leave the rest", Update)}) {
+  AdminVerbs<Flags> verbs(app, session, "topic", "Create, change, list and delete topics");
+  for (const auto& [command, flags] : {verbs.AddNamed("create", "Create a topic", Create),
+                                       verbs.AddNamed("update", "Change what is given, leave the rest", Update)}) {
     AddSettings(*command, *flags);
   }
-  add("list", "List all topics")->callback([&session] { session.action = [&session] { return List(session); }; });
-  add_named("describe", "Show a topic and the offsets of its queues", Describe);
-  add_named("delete", "Delete a topic and its messages", Delete);
+  verbs.Add("list", "List all topics", List);
+  verbs.AddNamed("describe", "Show a topic and the offsets of its queues", Describe);
+  verbs.AddNamed("delete", "Delete a topic and its messages", Delete);
 }
 
 }  // namespace millrace::cli

@@ -25,14 +25,21 @@ struct RecordPlan {
   BodyRef body;  // taken over by the writer when has_body
 };
 
-// At most one write batch per turn. `records` is empty when the turn appends nothing.
-struct AppendPlan {
-  std::uint64_t offset = 0;       // physical offset of the batch header
+// A write batch: the records of AppendPlan from where the one before ended.
+struct BatchPlan {
+  std::uint64_t offset = 0;       // physical offset of its header
   std::uint32_t bytes = 0;        // header, records, padding
+  std::uint32_t records_end = 0;  // index behind its last record
+};
+
+// One write batch per turn; more only when a segment does not hold all that the turn appends. Both vectors are empty
+// when it appends nothing.
+struct AppendPlan {
   std::uint32_t flush_first = 0;  // 1: metadata or an epoch: flushed before anything is answered, in async mode too
   std::int64_t log_time_millis = 0;
   std::uint64_t epoch = 0;
   std::vector<RecordPlan> records;
+  std::vector<BatchPlan> batches;  // in order
 };
 
 enum class ActionType : std::uint16_t {
@@ -151,6 +158,7 @@ class ActionBatch {
 
   void Clear() {
     append.records.clear();
+    append.batches.clear();
     actions.clear();
     text.clear();
   }

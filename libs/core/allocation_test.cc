@@ -67,11 +67,12 @@ class Shell {
     core_.Step(events_, actions_);
     next_.Clear();
     if (!actions_.append.records.empty()) {
-      log_bytes += actions_.append.bytes;
+      for (const BatchPlan& batch : actions_.append.batches) log_bytes += batch.bytes;
       for (const RecordPlan& record : actions_.append.records) {
         if (record.type == store::RecordType::kMessage) log_bytes -= store::RecordBytes(1, record.body.size);
       }
-      next_.Add(EventType::kFlushed, Flushed{actions_.append.offset + actions_.append.bytes});
+      next_.Add(EventType::kFlushed,
+                Flushed{actions_.append.batches.back().offset + actions_.append.batches.back().bytes});
     }
     const char* at = actions_.actions.data();
     const char* end = at + actions_.actions.size();

@@ -46,7 +46,10 @@ void Core::Impl::Step(const EventBatch& events, ActionBatch& actions) {
   out_ = &actions;
   ++turn_;
   MoveTime(events);
-  if (started_) TakeDeferredSends();
+  if (started_) {
+    TakeDeferredSends();
+    TakeReadLetters();
+  }
   const char* at = events.events.data();
   const char* end = at + events.events.size();
   while (at < end) {
@@ -100,7 +103,7 @@ void Core::Impl::Handle(EventType type, const char* event, const EventBatch& bat
     case EventType::kAck: return OnAck(As<Ack>(event), batch);
     case EventType::kChangeInvisible: return OnChangeInvisible(As<ChangeInvisible>(event), batch);
     case EventType::kForwardDeadLetter: return OnForwardDeadLetter(As<ForwardDeadLetter>(event), batch);
-    case EventType::kBodyRead: return OnBodyRead(As<BodyRead>(event));
+    case EventType::kBodyRead: read_letters_.push(As<BodyRead>(event)); return TakeReadLetters();
     case EventType::kClientRegistered: return OnClientRegistered(As<ClientRegistered>(event), batch);
     case EventType::kClientsAlive: return OnClientsAlive(As<ClientsAlive>(event), batch);
     case EventType::kClientStreamsEnded: return OnClientStreamsEnded(As<ClientStreamsEnded>(event));
@@ -140,7 +143,7 @@ void Core::Impl::OnStarted(const Started& event) {
       ArmClient(*client);
     }
   }
-  if (options_.async_flush && event.tail_may_be_lost != 0) BeginEpoch();
+  if (event.tail_may_be_lost != 0) BeginEpoch();
   ++start_number_;
   std::string head;
   base::PutVarint(head, start_number_);
@@ -213,7 +216,7 @@ void Core::Impl::AnswerOk(const ReplyTo& reply, absl::string_view payload) {
 
 std::int64_t Core::Impl::NextWakeMillis() const {
   if (!started_) return now_;
-  if (!deferred_.empty() || !to_record_.empty() || !late_progress_.empty()) return now_;
+  if (!deferred_.empty() || !read_letters_.empty() || !to_record_.empty() || !late_progress_.empty()) return now_;
   std::int64_t next = wheel_.Next();
   if (timed_out_ < waits_.size()) next = std::min(next, waits_.at(timed_out_).deadline);
   if (!sealed_ && !log_failed_ && flushed_end_ >= log_end_) {

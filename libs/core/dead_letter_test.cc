@@ -10,6 +10,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 void Fail(World& world, absl::string_view group) {
@@ -37,6 +38,27 @@ TEST(DeadLetter, HoldsTheMessageAfterTheLastAttempt) {
   EXPECT_EQ(world.Progress("G", "T").dead_lettered, 1);
   world.MakeGroup("reader2");
   EXPECT_THAT(world.Take("c", "reader2", "%DLQ%G"), SizeIs(1));
+}
+
+TEST(DeadLetter, TopicOfAGroupIsAnEmptyOneBeforeTheFirstLetter) {
+  World world;
+  world.Make("T", "G", 1, 1);
+  world.Deposit("T", {"bad"});
+  const auto config_of = [&](absl::string_view name) {
+    const auto query = world.Query(QueryKind::kTopic, name);
+    world.Settle();
+    return world.replied[query];
+  };
+  const auto before = config_of("%DLQ%G");
+  EXPECT_EQ(before.code, code::kOk);
+  EXPECT_EQ(config_of("%DLQ%nobody").code, code::kTopicNotFound);
+  EXPECT_THAT(world.topics_changed, Not(Contains("%DLQ%G")));  // asking creates nothing
+  const auto progress = world.Query(QueryKind::kTopicProgress, "%DLQ%G");
+  world.Settle();
+  EXPECT_EQ(world.replied[progress].code, code::kOk);
+  Fail(world, "G");
+  const auto after = config_of("%DLQ%G");
+  EXPECT_EQ(after.payload, before.payload);
 }
 
 TEST(DeadLetter, SaysWhereItComesFrom) {
@@ -129,6 +151,25 @@ TEST(DeadLetter, ManyAtOnceAreReadAFewAtATime) {
   EXPECT_EQ(world.Progress("G", "T").ready, 0);
   world.MakeGroup("reader");
   EXPECT_THAT(world.Take("c", "reader", "%DLQ%G"), SizeIs(20));
+}
+
+TEST(DeadLetter, WhatIsTooMuchForASegmentTakesSeveralTurns) {
+  Options options;
+  options.segment_bytes = 16'384;
+  World world(options);
+  world.Make("T", "G", 1, 1);
+  std::vector<std::string> bodies;
+  for (char c = 'a'; c < 'h'; ++c) bodies.emplace_back(4'000, c);
+  world.Deposit("T", bodies);
+  for (const Delivered& message : world.Take("c", "G", "T")) world.Change(message.handle, "G", "T", 0);
+  world.Flush();
+  EXPECT_EQ(world.Progress("G", "T").dead_lettered, 7);
+  EXPECT_THAT(world.slots, IsEmpty());
+  world.Crash();
+  world.MakeGroup("reader");
+  std::vector<std::string> letters;
+  for (const Delivered& letter : world.Take("c", "reader", "%DLQ%G")) letters.push_back(letter.body);
+  EXPECT_EQ(letters, bodies);
 }
 
 TEST(DeadLetter, QueueGoesWithItsGroup) {

@@ -37,6 +37,16 @@ void Core::Impl::ReadNextLetters() {
   }
 }
 
+// The letters of a turn are one part of its write batch, as large as the sends of a turn may be.
+bool Core::Impl::LetterFits(const BodyRead& event) const {
+  return event.result != VerdictResult::kMatch || letter_bytes_ == 0 ||
+         letter_bytes_ + event.body.size <= TurnSendLimit();
+}
+
+void Core::Impl::TakeReadLetters() {
+  while (!read_letters_.empty() && LetterFits(read_letters_.front())) OnBodyRead(read_letters_.pop());
+}
+
 void Core::Impl::OnBodyRead(const BodyRead& event) {
   DeadLetter* letter = letters_.Find(event.token);
   const bool has_body = event.result == VerdictResult::kMatch;
@@ -81,6 +91,7 @@ void Core::Impl::PlanLetter(DeadLetter& letter, const BodyRead& event) {
   plan.record.keys = out_->AddText(reinterpret_cast<const char*>(&event.id_hash), sizeof event.id_hash);
   plan.record.body = event.body;
   letter_plans_.push_back(std::move(plan));
+  letter_bytes_ += event.body.size;
   pending_ends_.push({turn_, target->config.id, queue.appended, 0});
   Pass(entry, &PassedCounters::dead_lettered, kBlockForced);
   ++sums_.dead_lettered;
@@ -104,6 +115,7 @@ void Core::Impl::WriteLetters() {
     out_->append.records.push_back(plan.record);
   }
   letter_plans_.clear();
+  letter_bytes_ = 0;
 }
 
 }  // namespace millrace::core

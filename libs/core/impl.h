@@ -108,7 +108,9 @@ class Core::Impl {
   // --- turn_log.cc: the turn's batch, confirmation ---
   RecordPlan& AddRecord(store::RecordType type, absl::string_view head);
   void EndTurn();
-  void LayOutBatch();
+  void LayOut();
+  void LayOutBatches(AppendPlan& plan);
+  void LayOutBatch(std::uint64_t records_bytes, std::size_t records_end, AppendPlan& plan);
   void WriteProgress();
   void EncodeProgress(Cursor& cursor, std::string& out);
   void EncodeBlock(const Block& block, std::string& out);
@@ -256,6 +258,8 @@ class Core::Impl {
   DeadLetter* BeginDeadLetter(Entry& entry);
   void ReadNextLetters();
   void OnBodyRead(const BodyRead& event);
+  void TakeReadLetters();
+  bool LetterFits(const BodyRead& event) const;
   void PlanLetter(DeadLetter& letter, const BodyRead& event);
   void EndLetter(DeadLetter& letter);
   void WriteLetters();
@@ -309,6 +313,8 @@ class Core::Impl {
   Ring<DeferredSend> deferred_;
   std::vector<Cursor*> to_record_;
   std::vector<LetterPlan> letter_plans_;
+  std::uint64_t letter_bytes_ = 0;      // of the bodies in letter_plans_
+  Ring<BodyRead> read_letters_;         // those that were too much for the turn that they came in
   std::vector<Cursor*> late_progress_;  // rule dead_letter_one_record left out
   std::string scratch_, scratch_block_;
   BlockValue block_value_;

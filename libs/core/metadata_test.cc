@@ -212,5 +212,49 @@ TEST(Metadata, GroupSettingsTakeEffectAndSurvive) {
   EXPECT_EQ(world.Take("c", "G", "T")[0].attempt, 2u);
 }
 
+// Whatever the flush mode is now: the run before may have been one with async flush.
+TEST(Start, AfterAPowerCutBeginsAnEpochInEachFlushMode) {
+  for (const bool async_flush : {false, true}) {
+    Options options;
+    options.async_flush = async_flush;
+    World world(options);
+    world.Make("T", "G");
+    world.Deposit("T", {"a"});
+    const std::uint64_t before = world.core().epoch();
+    world.Crash(1'000'000, false);
+    EXPECT_EQ(world.core().epoch(), before);
+    world.Crash(1'000'000, true);
+    EXPECT_EQ(world.core().epoch(), before + 1);
+  }
+}
+
+TEST(Turn, WhoseRecordsASegmentDoesNotHoldTakesSeveralBatches) {
+  Options options;
+  options.segment_bytes = 4'096;
+  World world(options);
+  world.Make("T", "G", 100);
+  for (int i = 0; i < 100; ++i) world.Send("T", {"a"});
+  world.Flush();
+  std::vector<Delivered> all;
+  while (all.size() < 100) {
+    const auto some = world.Take("c", "G", "T");
+    ASSERT_FALSE(some.empty());
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  // One turn with a progress record for each of the hundred queues.
+  const std::size_t before = world.log.size();
+  for (const Delivered& message : all) world.Ack(message.handle, "G", "T");
+  world.Flush();
+  EXPECT_GT(world.log.size(), before + 1);
+  const auto acknowledged = [&] {
+    std::int64_t sum = 0;
+    for (std::uint32_t queue = 0; queue < 100; ++queue) sum += world.Progress("G", "T", queue).acknowledged;
+    return sum;
+  };
+  EXPECT_EQ(acknowledged(), 100);
+  world.Crash();
+  EXPECT_EQ(acknowledged(), 100);
+}
+
 }  // namespace
 }  // namespace millrace::core::testing

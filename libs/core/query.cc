@@ -1,6 +1,7 @@
 #include <bit>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/bytes.h"
 #include "core/codes.h"
@@ -52,6 +53,10 @@ void Core::Impl::OnQuery(const Query& event, const EventBatch& batch) {
   const absl::string_view name = Text(batch, event.name);
   const Topic* topic = FindTopic(name);
   Group* group = FindGroup(name);
+  // Before its first letter a dead letter topic is an empty one.
+  const Group* letters_of = topic == nullptr && absl::StartsWith(name, kDeadLetterPrefix)
+                                ? FindGroup(name.substr(kDeadLetterPrefix.size()))
+                                : nullptr;
   const auto no_topic = [&] {
     AnswerError(event.reply, code::kTopicNotFound, absl::StrCat("topic ", name, " does not exist"));
   };
@@ -61,8 +66,8 @@ void Core::Impl::OnQuery(const Query& event, const EventBatch& batch) {
   std::string payload;
   switch (event.kind) {
     case QueryKind::kTopic:
-      if (topic == nullptr) return no_topic();
-      Encode(topic->config, payload);
+      if (topic == nullptr && letters_of == nullptr) return no_topic();
+      Encode(topic != nullptr ? topic->config : DeadLetterTopic(letters_of->config), payload);
       break;
     case QueryKind::kTopics:
       for (const auto& [id, each] : topics_) AppendItem(each->config, payload);
@@ -90,13 +95,15 @@ void Core::Impl::OnQuery(const Query& event, const EventBatch& batch) {
       break;
     }
     case QueryKind::kTopicProgress: {
-      if (topic == nullptr) return no_topic();
+      if (topic == nullptr && letters_of == nullptr) return no_topic();
+      const TopicConfig config = topic != nullptr ? topic->config : DeadLetterTopic(letters_of->config);
       GroupProgress progress;
-      for (std::size_t i = 0; i < topic->queues.size(); ++i) {
+      for (std::uint32_t i = 0; i < config.queues; ++i) {
         QueueProgress& queue = progress.queues.emplace_back();
-        queue.topic_id = topic->config.id;
-        queue.topic = topic->config.name;
+        queue.topic_id = config.id;
+        queue.topic = config.name;
         queue.queue = static_cast<std::int32_t>(i);
+        if (topic == nullptr) continue;
         queue.minimum = topic->queues[i].minimum;
         queue.maximum = topic->queues[i].visible;
       }

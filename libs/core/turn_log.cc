@@ -22,7 +22,7 @@ void Core::Impl::EndTurn() {
   WriteLetters();
   WriteProgress();
   Seal();
-  LayOutBatch();
+  LayOut();
   ConfirmTurns(turn_);
   ServeReceivers();
   TimeOutWaits();
@@ -34,26 +34,58 @@ void Core::Impl::Seal() {
   AddRecord(store::RecordType::kSeal, {});
 }
 
-// A batch never spans segments: what does not fit the rest of one starts the next.
-void Core::Impl::LayOutBatch() {
+void Core::Impl::LayOut() {
   AppendPlan& plan = out_->append;
   if (log_failed_) plan.records.clear();
   if (!plan.records.empty()) {
-    const std::uint64_t bytes = store::kBatchHeaderBytes + planned_bytes_;
-    MR_CHECK(bytes <= options_.segment_bytes);
-    const std::uint64_t used = log_end_ % options_.segment_bytes;
-    if (used + bytes > options_.segment_bytes) log_end_ += options_.segment_bytes - used;
-    plan.offset = log_end_;
-    plan.bytes = static_cast<std::uint32_t>(bytes);
+    LayOutBatches(plan);
     plan.flush_first = flush_first_ ? 1 : 0;
     plan.log_time_millis = now_;
     plan.epoch = epoch_;
-    log_end_ += bytes;
     sealed_ = plan.records.size() == 1 && plan.records[0].type == store::RecordType::kSeal;
     turn_ends_.push({turn_, log_end_});
   }
   planned_bytes_ = 0;
   flush_first_ = false;
+}
+
+// A batch ends where the next record would make it larger than a segment. Letters stay together: the first of a cursor
+// says that the originals of all of them are passed.
+void Core::Impl::LayOutBatches(AppendPlan& plan) {
+  const auto bytes_of = [](const RecordPlan& record) {
+    const std::uint32_t payload = record.head.size + (record.has_body != 0 ? record.body.size : 0);
+    return store::RecordBytes(record.keys.size / sizeof(std::uint64_t), payload);
+  };
+  if (store::kBatchHeaderBytes + planned_bytes_ <= options_.segment_bytes) {
+    return LayOutBatch(planned_bytes_, plan.records.size(), plan);
+  }
+  std::uint64_t batch = 0;
+  for (std::size_t i = 0; i < plan.records.size();) {
+    std::uint64_t unit = bytes_of(plan.records[i]);
+    std::size_t end = i + 1;
+    if (plan.records[i].type == store::RecordType::kDeadLetter) {
+      for (; end < plan.records.size() && plan.records[end].type == store::RecordType::kDeadLetter; ++end) {
+        unit += bytes_of(plan.records[end]);
+      }
+    }
+    if (batch > 0 && store::kBatchHeaderBytes + batch + unit > options_.segment_bytes) {
+      LayOutBatch(batch, i, plan);
+      batch = 0;
+    }
+    batch += unit;
+    i = end;
+  }
+  LayOutBatch(batch, plan.records.size(), plan);
+}
+
+// A batch never spans segments: what does not fit the rest of one starts the next.
+void Core::Impl::LayOutBatch(std::uint64_t records_bytes, std::size_t records_end, AppendPlan& plan) {
+  const std::uint64_t bytes = store::kBatchHeaderBytes + records_bytes;
+  MR_CHECK(bytes <= options_.segment_bytes);
+  const std::uint64_t used = log_end_ % options_.segment_bytes;
+  if (used + bytes > options_.segment_bytes) log_end_ += options_.segment_bytes - used;
+  plan.batches.push_back({log_end_, static_cast<std::uint32_t>(bytes), static_cast<std::uint32_t>(records_end)});
+  log_end_ += bytes;
 }
 
 void Core::Impl::WaitForTurn(Wait wait) {

@@ -237,9 +237,9 @@ void RunRandomCall(std::mt19937& random) {
 }
 
 TEST(CallStateTest, EveryRandomCallEndsOnceAndDrains) {
-  const char* given = std::getenv("MILLRACE_TEST_SEED");
+  const char* given = std::getenv("MILLRACE_SEED");
   const unsigned seed = given != nullptr ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
-  std::printf("seed %u (set MILLRACE_TEST_SEED to repeat)\n", seed);
+  std::printf("seed %u (set MILLRACE_SEED to repeat)\n", seed);
   std::mt19937 random(seed);
   for (int i = 0; i < 20'000 && !testing::Test::HasFatalFailure(); ++i) RunRandomCall(random);
 }

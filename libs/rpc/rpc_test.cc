@@ -455,9 +455,9 @@ TEST_F(RpcTest, ShutdownCancelsWhatIsLeftAndHandlersMayKeepTheCall) {
 // Handlers answer from other threads, at once, late or never; clients cancel, half-close, give deadlines or drop the
 // connection; in the end the server shuts down under them. Every accepted call has exactly one end.
 TEST_F(RpcTest, EveryCallOfARandomRunEndsOnce) {
-  const char* given = std::getenv("MILLRACE_TEST_SEED");
+  const char* given = std::getenv("MILLRACE_SEED");
   const unsigned seed = given != nullptr ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
-  std::printf("seed %u (set MILLRACE_TEST_SEED to repeat)\n", seed);
+  std::printf("seed %u (set MILLRACE_SEED to repeat)\n", seed);
 
   std::atomic<int> accepted = 0, ended = 0, streams = 0;
   Mailbox<Call> late;

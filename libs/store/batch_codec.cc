@@ -38,7 +38,8 @@ std::uint32_t BatchBytes(const AppendBatch& batch) {
   return static_cast<std::uint32_t>(bytes);
 }
 
-BatchCodec::BatchCodec(std::uint64_t store_seed) : seed_(SeedOf(store_seed)) {}
+BatchCodec::BatchCodec(std::uint64_t store_seed, bool check_records)
+    : seed_(SeedOf(store_seed)), check_records_(check_records) {}
 
 std::uint32_t BatchCodec::RecordChecksum(absl::string_view record, std::uint64_t offset) const {
   const std::uint32_t length_checksum = Crc32c(record.substr(0, 4), SeedOf(offset, seed_));
@@ -134,7 +135,7 @@ absl::Status BatchCodec::ParseRecord(absl::string_view bytes, std::uint64_t offs
   if (length > bytes.size() || length < kRecordHeaderBytes + key_bytes || PaddedBytes(length) != bytes.size()) {
     return absl::DataLossError(absl::StrCat("a record has an impossible length: ", length));
   }
-  if (RecordChecksum(bytes.substr(0, length), offset) != Load<std::uint32_t>(bytes.data() + 4)) {
+  if (check_records_ && RecordChecksum(bytes.substr(0, length), offset) != Load<std::uint32_t>(bytes.data() + 4)) {
     return absl::DataLossError("the checksum of a record is wrong");
   }
   if (!AllZero(bytes.substr(length))) return absl::DataLossError("the padding of a record is not zero");

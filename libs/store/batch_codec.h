@@ -14,7 +14,8 @@ namespace millrace::store {
 // Turns batches into bytes and bytes into batches of one store. Constant after construction, thread-safe.
 class BatchCodec {
  public:
-  explicit BatchCodec(std::uint64_t store_seed);
+  // `check_records` is LogRules::check_records.
+  explicit BatchCodec(std::uint64_t store_seed, bool check_records = true);
 
   // Appends the batch's bytes to `out`. Returns its header checksum.
   std::uint32_t Encode(const AppendBatch& batch, std::uint64_t durable_end, std::uint32_t previous_checksum,
@@ -50,6 +51,7 @@ class BatchCodec {
   void EncodeRecord(const AppendRecord& record, std::uint64_t offset, std::string& out) const;
 
   const std::uint32_t seed_;
+  const bool check_records_;
 };
 
 }  // namespace millrace::store

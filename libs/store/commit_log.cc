@@ -131,7 +131,7 @@ absl::StatusOr<std::unique_ptr<CommitLog>> CommitLog::Open(io::FileSystem& fs, c
   MR_CHECK(options.segment_bytes > 0 && options.segment_bytes % kAlignment == 0);
   MR_RETURN_IF_ERROR(fs.CreateDirectories(directory));
   MR_ASSIGN_OR_RETURN(auto segments, SegmentSet::Open(fs, directory));
-  auto codec = std::make_unique<BatchCodec>(options.rules.store_id ? store_seed : 0);
+  auto codec = std::make_unique<BatchCodec>(options.rules.store_id ? store_seed : 0, options.rules.check_records);
   recovery = {};
   MR_RETURN_IF_ERROR(RecoverLog(*segments, *codec, options, from, recovery, each));
   return std::make_unique<FileCommitLog>(std::move(segments), std::move(codec), clock, options, listener, recovery.end);

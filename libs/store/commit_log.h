@@ -89,6 +89,10 @@ struct LogRules {
   bool sync_all_files = true;      // a flush that spans a roll syncs both files
   bool writer_durable_end = true;  // durable_end is the writer's flushed end, not the appender's
   bool fsync_stop = true;          // a failed fsync stops the log for good
+  bool write_first = true;         // async flush: OnWritten follows the write
+  bool flush_interval = true;      // async flush: nothing stays unflushed for longer than the interval
+  bool flush_first = true;         // async flush: a batch that asks for it is synced before OnWritten
+  bool check_records = true;       // a batch counts only with the checksums of its records
   bool sync = true;                // false: Sync() is never called
 };
 

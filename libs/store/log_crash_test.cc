@@ -24,22 +24,26 @@ std::uint64_t Seed() {
   return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
 }
 
-TEST(LogCrash, NothingAcknowledgedIsLostNothingAppearsAndNothingIsCalledDamage) {
+void RunLives(bool async_flush) {
   ASSERT_TRUE(kQuiet);
   std::uint64_t seed = Seed();
   std::uint64_t recoveries = 0;
   for (int life = 0; life < (Long() ? 20 : 1); ++life, ++seed) {
-    SuiteOptions options{.seed = seed};
+    SuiteOptions options{.seed = seed, .async_flush = async_flush};
     if (Long()) options.second_crashes = 0;
     const SuiteResult result = RunCrashSuite(options);
     ASSERT_EQ(result.violation, "");
     recoveries += result.recoveries;
   }
-  RecordProperty("recoveries", static_cast<int>(recoveries));
+  ::testing::Test::RecordProperty("recoveries", static_cast<int>(recoveries));
   std::printf("%llu recoveries, seed %llu\n", static_cast<unsigned long long>(recoveries),
               static_cast<unsigned long long>(seed));
   EXPECT_GT(recoveries, 1000u);
 }
+
+TEST(LogCrash, NothingAcknowledgedIsLostNothingAppearsAndNothingIsCalledDamage) { RunLives(false); }
+
+TEST(LogCrash, WithAsyncFlushAKillLosesNothingAndAPowerCutTheIntervalWithoutUsingAnythingTwice) { RunLives(true); }
 
 struct Mutant {
   const char* name;
@@ -71,6 +75,43 @@ TEST_P(RuleIsNeeded, TheSuiteFindsAViolationWithoutIt) {
   EXPECT_NE(found, "") << "switched off, and 20 runs of the suite saw nothing";
   std::printf("%s\n", found.c_str());
 }
+
+// Those of async flush, and of a process that is killed inside a write.
+struct OptionsMutant {
+  const char* name;
+  void (*switch_off)(SuiteOptions&);
+};
+
+const OptionsMutant kOptionsMutants[] = {
+    {"AsyncSync", [](SuiteOptions& options) { options.rules.sync = false; }},
+    {"AsyncStartRewrite", [](SuiteOptions& options) { options.rules.start_rewrite = false; }},
+    {"AsyncStartSync", [](SuiteOptions& options) { options.rules.start_sync = false; }},
+    {"WriteFirst", [](SuiteOptions& options) { options.rules.write_first = false; }},
+    {"FlushInterval", [](SuiteOptions& options) { options.rules.flush_interval = false; }},
+    {"FlushFirst", [](SuiteOptions& options) { options.rules.flush_first = false; }},
+    {"NewEpoch", [](SuiteOptions& options) { options.start_rules.new_epoch = false; }},
+    {"NoteBoot", [](SuiteOptions& options) { options.start_rules.note_boot = false; }},
+    {"CheckRecords",
+     [](SuiteOptions& options) {
+       options.async_flush = false;
+       options.only_inside_writes = true;
+       options.rules.check_records = false;
+     }},
+};
+
+class OptionIsNeeded : public ::testing::TestWithParam<OptionsMutant> {};
+
+TEST_P(OptionIsNeeded, TheSuiteFindsAViolationWithoutIt) {
+  SuiteOptions options{.async_flush = true};
+  GetParam().switch_off(options);
+  std::string found;
+  for (options.seed = 1; found.empty() && options.seed <= 20; ++options.seed) found = RunCrashSuite(options).violation;
+  EXPECT_NE(found, "") << "switched off, and 20 runs of the suite saw nothing";
+  std::printf("%s\n", found.c_str());
+}
+
+INSTANTIATE_TEST_SUITE_P(, OptionIsNeeded, ::testing::ValuesIn(kOptionsMutants),
+                         [](const auto& info) { return info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(, RuleIsNeeded, ::testing::ValuesIn(kMutants),
                          [](const auto& info) { return info.param.name; });

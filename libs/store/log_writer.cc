@@ -89,6 +89,9 @@ LogMetrics LogWriter::metrics() const {
 void LogWriter::Run() {
   while (Take()) {
     const bool wrote = !taken_.empty();
+    if (!options_.rules.write_first && wrote && options_.async_flush) {
+      listener_.OnWritten(taken_.back().batch.offset + BatchBytes(taken_.back().batch));
+    }
     absl::Status status = wrote ? WriteTaken() : absl::OkStatus();
     const bool flush_first = !options_.async_flush || flush_now_;
     if (status.ok() && flush_first) status = Flush();
@@ -119,7 +122,7 @@ bool LogWriter::Take() {
 }
 
 bool LogWriter::FlushIsDue() const {
-  return options_.async_flush && !unsynced_.files.empty() &&
+  return options_.async_flush && options_.rules.flush_interval && !unsynced_.files.empty() &&
          clock_.MonotonicMillis() - unsynced_since_millis_ >= options_.flush_interval_millis;
 }
 
@@ -140,7 +143,7 @@ absl::Status LogWriter::WriteTaken() {
     written_.previous_checksum = codec_.Encode(batch, durable_end, written_.previous_checksum, buffer_);
     written_.offset = run_offset + buffer_.size();
     run_log_time_millis_ = batch.log_time_millis;
-    flush_now_ = flush_now_ || batch.flush_first;
+    flush_now_ = flush_now_ || (batch.flush_first && options_.rules.flush_first);
     records += batch.records.size();
   }
   MR_RETURN_IF_ERROR(WriteRun(run_offset));

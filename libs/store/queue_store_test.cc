@@ -424,9 +424,9 @@ TEST_F(QueueStoreTest, ReadersSeeWhatIsAppendedWhileItIsFlushed) {
 class QueueStorePowerCutTest : public QueueStoreTest, public testing::WithParamInterface<int> {};
 
 TEST_P(QueueStorePowerCutTest, NothingIsLostOrInvented) {
-  const char* given = std::getenv("MILLRACE_TEST_SEED");
+  const char* given = std::getenv("MILLRACE_SEED");
   const std::uint64_t seed = given != nullptr ? std::stoull(given) : std::random_device()();
-  SCOPED_TRACE(absl::StrCat("MILLRACE_TEST_SEED=", seed));
+  SCOPED_TRACE(absl::StrCat("MILLRACE_SEED=", seed));
   std::mt19937_64 random(seed);
   const auto survival = static_cast<io::testing::Survival>(GetParam());
   std::uint64_t removed_below = 0;

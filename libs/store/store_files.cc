@@ -184,8 +184,12 @@ absl::StatusOr<Opened> OpenStoreFiles(io::FileSystem& fs, const std::string& dir
 
   const std::string abort_path = Path(directory, "abort");
   MR_RETURN_IF_ERROR(ReadAbort(fs, abort_path, boot_id, opened));
-  MR_RETURN_IF_ERROR(io::ReplaceFile(fs, abort_path, boot_id));
+  if (!opened.unclean) MR_RETURN_IF_ERROR(NoteBoot(fs, directory, boot_id));
   return opened;
+}
+
+absl::Status NoteBoot(io::FileSystem& fs, const std::string& directory, absl::string_view boot_id) {
+  return io::ReplaceFile(fs, Path(directory, "abort"), boot_id);
 }
 
 absl::StatusOr<Identity> ReadIdentity(io::FileSystem& fs, const std::string& directory) {

@@ -37,12 +37,17 @@ struct Opened {
   std::unique_ptr<io::FileLock> lock;
 };
 
-// Locks the directory, reads identity (or makes it, with `expected`'s names), and leaves `abort` behind.
+// Locks the directory, reads identity (or makes it, with `expected`'s names), and leaves `abort` behind: with
+// `boot_id`, but after a power cut as it was, until NoteBoot().
 // Errors: kAlreadyExists       another process holds the lock; the holder is named
 //         kFailedPrecondition  the volume belongs to another cluster, broker set or replica: both are named
 //         kDataLoss            identity or checkpoint does not validate
 absl::StatusOr<Opened> OpenStoreFiles(io::FileSystem& fs, const std::string& directory, const Identity& expected,
                                       absl::string_view holder, absl::string_view boot_id);
+
+// After a power cut, when what the start did about it (a new epoch) is durable: from now on the next start need not do
+// it again. Before that, a start that was killed in between would look like an ordinary one.
+absl::Status NoteBoot(io::FileSystem& fs, const std::string& directory, absl::string_view boot_id);
 
 // For those who only look: nothing is locked or changed.
 absl::StatusOr<Identity> ReadIdentity(io::FileSystem& fs, const std::string& directory);

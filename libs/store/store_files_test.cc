@@ -113,6 +113,16 @@ TEST_F(StoreFilesTest, AnUncleanStopIsAPowerCutWhenTheBootIdIsAnotherOne) {
   EXPECT_TRUE(cut->power_cut);
 }
 
+TEST_F(StoreFilesTest, APowerCutIsRememberedUntilTheBootIsNoted) {
+  ASSERT_TRUE(Open("boot-1").ok());
+  ASSERT_TRUE(Open("boot-2")->power_cut);
+  EXPECT_TRUE(Open("boot-2")->power_cut);  // the start before was killed before it had done anything about it
+  ASSERT_TRUE(NoteBoot(fs_, "store", "boot-2").ok());
+  const auto killed = Open("boot-2");
+  EXPECT_TRUE(killed->unclean);
+  EXPECT_FALSE(killed->power_cut);
+}
+
 TEST_F(StoreFilesTest, AnUnknownBootIdCountsAsAPowerCut) {
   ASSERT_TRUE(Open("").ok());
   EXPECT_TRUE(Open("")->power_cut);

@@ -161,6 +161,10 @@ absl::Status Broker::Recover() {
   turn.time_millis = std::max(core_->log_time_millis(), clock_.WallMillis());
   core_->Step(turn, actions);
   Execute(actions);
+  if (opened_.power_cut) {
+    MR_RETURN_IF_ERROR(log_->Drain());
+    MR_RETURN_IF_ERROR(store::NoteBoot(fs_, directory, store::BootId()));
+  }
   start_number_ = core_->start_number();
   epoch_ = core_->epoch();
   links_.SetUp({.cluster = options_.cluster,
@@ -280,15 +284,24 @@ void Broker::Confirm(LogProgress progress, core::EventBatch& turn) {
 }
 
 void Broker::Append(const core::ActionBatch& actions) {
+  std::size_t first = 0;
+  for (const core::BatchPlan& batch : actions.append.batches) {
+    AppendBatch(actions, batch, first);
+    first = batch.records_end;
+  }
+}
+
+void Broker::AppendBatch(const core::ActionBatch& actions, const core::BatchPlan& batch_plan, std::size_t first) {
   const core::AppendPlan& plan = actions.append;
-  store::AppendBatch batch{.offset = plan.offset,
+  store::AppendBatch batch{.offset = batch_plan.offset,
                            .epoch = plan.epoch,
                            .log_time_millis = plan.log_time_millis,
                            .flush_first = plan.flush_first != 0};
-  FoldBatch fold{.end = plan.offset + plan.bytes, .log_time_millis = plan.log_time_millis};
-  batch.records.reserve(plan.records.size());
-  std::uint64_t at = plan.offset + store::kBatchHeaderBytes;
-  for (const core::RecordPlan& record : plan.records) {
+  FoldBatch fold{.end = batch_plan.offset + batch_plan.bytes, .log_time_millis = plan.log_time_millis};
+  batch.records.reserve(batch_plan.records_end - first);
+  std::uint64_t at = batch_plan.offset + store::kBatchHeaderBytes;
+  for (std::size_t i = first; i < batch_plan.records_end; ++i) {
+    const core::RecordPlan& record = plan.records[i];
     const bool in_queue = record.type == store::RecordType::kMessage || record.type == store::RecordType::kDeadLetter;
     const absl::string_view head = Text(actions, record.head);
     store::AppendRecord& out = batch.records.emplace_back();
@@ -322,7 +335,7 @@ void Broker::Append(const core::ActionBatch& actions) {
 }
 
 void Broker::Execute(const core::ActionBatch& actions) {
-  if (!actions.append.records.empty()) Append(actions);
+  Append(actions);
   ForEachAction(actions, [&](core::ActionType type, const char* at) {
     switch (type) {
       case core::ActionType::kReply: AnswerReply(actions, Read<core::Reply>(at)); break;

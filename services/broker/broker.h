@@ -99,6 +99,7 @@ class Broker {
   void Confirm(LogProgress progress, core::EventBatch& turn);
   void Execute(const core::ActionBatch& actions);
   void Append(const core::ActionBatch& actions);
+  void AppendBatch(const core::ActionBatch& actions, const core::BatchPlan& batch_plan, std::size_t first);
   void Deliver(const core::ActionBatch& actions, const core::Deliver& deliver);
   void AnswerReply(const core::ActionBatch& actions, const core::Reply& reply);
   void GetMessage(core::ReplyTo reply, const link::GetMessage& request);

@@ -116,11 +116,9 @@ void Keeper::Run() {
       if (stopping_) return;
       woken_ = false;
     }
-    if (const absl::Status status = FoldFlushed(); !status.ok()) {
-      // The log has everything: nothing is lost, but segments stay until this is mended.
-      MR_LOG(Error, "the state image cannot be kept; restart the broker on a healthy disk",
-             {{"error", status.message()}});
-      return;
+    if (!FoldIsDone()) {
+      if (records_broken_) return;
+      continue;
     }
     const bool due = image_.applied().offset - image_.flushed().offset >= options_.flush_bytes ||
                      clock_.MonotonicMillis() - last_flush_millis_ >= options_.flush_millis;
@@ -133,26 +131,46 @@ void Keeper::Run() {
   }
 }
 
+bool Keeper::FoldIsDone() {
+  if (fold_refused_ && clock_.MonotonicMillis() < retry_fold_millis_) return false;
+  const absl::Status status = FoldFlushed();
+  if (records_broken_) {
+    MR_LOG(Error, "a record does not fold into the state image, which stays as it is; restart the broker",
+           {{"error", status.message()}});
+  } else if (!status.ok()) {
+    if (!fold_refused_) {
+      MR_LOG(Error, "the state image cannot be written; it is tried again, and segments stay until it can",
+             {{"error", status.message()}});
+    }
+    retry_fold_millis_ = clock_.MonotonicMillis() + options_.retry_millis;
+  } else if (fold_refused_) {
+    MR_LOG(Info, "the state image is written again", {{"offset", image_.applied().offset}});
+  }
+  fold_refused_ = !status.ok();
+  return status.ok();
+}
+
 absl::Status Keeper::FoldFlushed() {
   const store::LogPosition end = log_.flushed_position();
-  std::vector<FoldBatch> ready;
   {
     base::MutexLock lock(mu_);
     while (!waiting_.empty() && waiting_.front().end <= end.offset) {
-      ready.push_back(std::move(waiting_.front()));
+      folding_.push_back(std::move(waiting_.front()));
       waiting_.pop_front();
     }
   }
-  if (ready.empty()) return absl::OkStatus();
-  MR_CHECK(ready.back().end == end.offset);
-  DropOvertaken(ready);
+  if (folding_.empty()) return absl::OkStatus();
+  MR_CHECK(folding_.back().end == end.offset);
+  DropOvertaken(folding_);
   absl::Status status;
   MR_RETURN_IF_ERROR(image_.Apply(end, [&](store::ImageChanges& changes) {
-    for (const FoldBatch& batch : ready) {
+    for (const FoldBatch& batch : folding_) {
       const bool overtaken = batch.records.empty() && batch.end != end.offset;
       if (status.ok() && !overtaken) status = FoldInto(batch, changes);
     }
   }));
+  folding_.clear();
+  records_broken_ = !status.ok();
   return status;
 }
 

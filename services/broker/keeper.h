@@ -51,7 +51,8 @@ class ImageOfStore final : public core::ImageReader {
 };
 
 // Folds flushed batches into the state image, flushes image and consume queues every 64 MiB of log or 60 s, writes the
-// checkpoint, and removes what retention says. Threads: Add and Wake from the core's thread; the work happens on a
+// checkpoint, and removes what retention says. What the disk refuses is done again: the log has everything, and
+// segments stay until the image has it too. Threads: Add and Wake from the core's thread; the work happens on a
 // thread of its own.
 class Keeper {
  public:
@@ -60,6 +61,7 @@ class Keeper {
     std::uint64_t flush_bytes = 64u << 20;
     std::int64_t flush_millis = 60'000;
     std::int64_t retention_millis = 10'000;  // between looks at what may go
+    std::int64_t retry_millis = 1'000;       // after a fold that the image refused
     store::RetentionPolicy retention;
   };
   Keeper(const Options& options, io::FileSystem& fs, const base::Clock& clock, store::CommitLog& log,
@@ -74,6 +76,7 @@ class Keeper {
 
  private:
   void Run();
+  bool FoldIsDone();
   absl::Status FoldFlushed();
   absl::Status FlushAll();
   absl::Status Retain();
@@ -93,6 +96,10 @@ class Keeper {
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 
   // The thread's own.
+  std::vector<FoldBatch> folding_;      // flushed, and not in the image
+  bool fold_refused_ = false;           // the last try failed
+  std::int64_t retry_fold_millis_ = 0;  // not before, then
+  bool records_broken_ = false;         // a record does not fold: the image must not go beyond it
   std::int64_t last_flush_millis_;
   std::int64_t last_retention_millis_ = 0;
   bool refusing_ = false;

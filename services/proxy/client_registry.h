@@ -39,7 +39,7 @@ class WaitingPoll {
   virtual ~WaitingPoll() = default;
   // Answers MESSAGE_NOT_FOUND now, unless a message has come already.
   virtual void EndEarly() = 0;
-  // Once a second: tells the broker when its client has taken more of the answer.
+  // Once a second: tells the broker when its client has taken more of the answer, or may be busy with a long message.
   virtual void Progress() = 0;
 };
 

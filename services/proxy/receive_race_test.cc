@@ -88,9 +88,9 @@ class RaceLink final : public BrokerLink {
 };
 
 TEST(ReceiveRaceTest, EveryByteComesBackAndNoAnswerIsForgotten) {
-  const char* given = std::getenv("MILLRACE_TEST_SEED");
+  const char* given = std::getenv("MILLRACE_SEED");
   const unsigned seed = given != nullptr ? static_cast<unsigned>(std::atoi(given)) : std::random_device()();
-  std::printf("seed %u (set MILLRACE_TEST_SEED to repeat)\n", seed);
+  std::printf("seed %u (set MILLRACE_SEED to repeat)\n", seed);
   std::minstd_rand random(seed);
   const std::string stored = model::EncodeStoredMessage({.message_type = 1, .md5 = base::Md5("b"), .body = "b"});
 

@@ -1,5 +1,6 @@
 #include "services/proxy/receive_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -10,6 +11,11 @@
 
 namespace millrace::proxy {
 namespace {
+
+// The transport tells when a message has been taken, and nothing of the pieces that a long one consists of. So that is
+// given the time that its pieces would have: the broker takes an offer back 15 s after the last piece.
+constexpr std::size_t kPieceBytes = 1 << 20;
+constexpr std::int64_t kPieceMillis = 15'000;
 
 model::Error NoMessage() { return {model::ErrorCode::kMessageNotFound, "no message is ready: poll again"}; }
 
@@ -97,16 +103,20 @@ void ReceiveStream::OnDelivery(const link::Delivery& delivery) {
     return link_.ReportAnswer(delivery.answer, false);
   }
   if (is_first) context_.call().Write(MakeStatusElement(kOk, "OK"));
-  parts_.metrics.bytes_out += element.size();
+  const std::size_t bytes = element.size();
+  parts_.metrics.bytes_out += bytes;
   context_.call().Write(std::move(element));
-  GiveBackCredit(delivery.stored.size());
+  OnWritten(bytes, delivery.stored.size());
 }
 
-void ReceiveStream::GiveBackCredit(std::size_t delivered) {
+void ReceiveStream::OnWritten(std::size_t element, std::size_t delivered) {
   const bool all_taken = context_.call().UnsentBytes() == 0;
   std::size_t credit = 0;
   {
     base::MutexLock lock(mu_);
+    if (ends_.empty()) taken_millis_ = parts_.clock.MonotonicMillis();
+    given_ += element;
+    ends_.push_back(given_);
     credit_owed_ += delivered;
     // Once the call is over nobody else gives it back.
     if (all_taken || state_ == State::kOver) credit = std::exchange(credit_owed_, 0);
@@ -134,9 +144,19 @@ void ReceiveStream::Progress() {
   std::uint64_t answer = 0;
   {
     base::MutexLock lock(mu_);
-    const bool writing = state_ == State::kDelivering || state_ == State::kEnding;
-    if (writing && unsent < unsent_) answer = answer_;
-    unsent_ = unsent;
+    if (state_ != State::kDelivering && state_ != State::kEnding) return;
+    // Status and time are in `unsent` and not in `given_`: at worst a few bytes too little.
+    const std::size_t taken = given_ - std::min(unsent, given_);
+    while (!ends_.empty() && ends_.front() <= taken) ends_.pop_front();
+    const std::int64_t now = parts_.clock.MonotonicMillis();
+    if (taken > taken_) {
+      taken_ = taken;
+      taken_millis_ = now;
+      answer = answer_;
+    } else if (!ends_.empty()) {
+      const std::size_t further_pieces = (ends_.front() - taken) / kPieceBytes;
+      if (now - taken_millis_ < static_cast<std::int64_t>(further_pieces) * kPieceMillis) answer = answer_;
+    }
   }
   if (answer != 0) link_.AnswerWritten(answer);
 }

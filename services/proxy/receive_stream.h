@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -42,7 +43,8 @@ class ReceiveStream final : public BrokerLink::Receiver,
 
   void OnCallEnded(rpc::CallEnd end);
   std::string ElementOf(const link::Delivery& delivery) const;
-  void GiveBackCredit(std::size_t delivered);
+  // A message of `element` bytes is in the client's stream; it was `delivered` bytes of the link.
+  void OnWritten(std::size_t element, std::size_t delivered);
   // Nothing more is wanted from the broker.
   void StopReceive();
 
@@ -58,8 +60,12 @@ class ReceiveStream final : public BrokerLink::Receiver,
   std::uint64_t receive_ ABSL_GUARDED_BY(mu_) = 0;  // number at the link; 0: not started
   std::uint64_t answer_ ABSL_GUARDED_BY(mu_) = 0;   // 0: nothing delivered
   std::size_t messages_ ABSL_GUARDED_BY(mu_) = 0;
-  std::size_t unsent_ ABSL_GUARDED_BY(mu_) = 0;       // bytes at the last look
-  std::size_t credit_owed_ ABSL_GUARDED_BY(mu_) = 0;  // bytes of deliveries that the client's stream may still hold
+  // What the client's stream was given and has taken, to tell the broker of progress.
+  std::size_t given_ ABSL_GUARDED_BY(mu_) = 0;          // bytes
+  std::size_t taken_ ABSL_GUARDED_BY(mu_) = 0;          // bytes at the last look
+  std::int64_t taken_millis_ ABSL_GUARDED_BY(mu_) = 0;  // when it last took something, or had something to take again
+  std::deque<std::size_t> ends_ ABSL_GUARDED_BY(mu_);   // of the messages that it has not taken, in bytes given
+  std::size_t credit_owed_ ABSL_GUARDED_BY(mu_) = 0;    // bytes of deliveries that the client's stream may still hold
 };
 
 }  // namespace millrace::proxy

@@ -37,19 +37,30 @@ class ReceiveTest : public testing::Test {
 
   void Deliver(std::uint64_t answer, const std::string& body) {
     v2::SystemProperties system;
-    system.set_message_id("id-" + body);
+    const std::string name = body.substr(0, 20);
+    system.set_message_id("id-" + name);
     const std::string slice = system.SerializeAsString();
     const std::string stored = model::EncodeStoredMessage({.message_type = 1,
-                                                           .id = {2, static_cast<std::uint16_t>(body.size() + 3)},
+                                                           .id = {2, static_cast<std::uint16_t>(name.size() + 3)},
                                                            .md5 = base::Md5(body),
                                                            .system = slice,
                                                            .body = body});
     delivered_bytes_ += stored.size();
     proxy_.link.polls.back().receiver->OnDelivery(
-        {.answer = answer, .handle = "handle-" + body, .queue = 1, .queue_offset = 7, .attempt = 1, .stored = stored});
+        {.answer = answer, .handle = "handle-" + name, .queue = 1, .queue_offset = 7, .attempt = 1, .stored = stored});
   }
   void End(std::uint32_t code, std::uint64_t answer = 0) {
     proxy_.link.polls.back().receiver->OnEnd({.code = code, .answer = answer});
+  }
+
+  static std::size_t BytesOf(const FakeCall& call) {
+    std::size_t bytes = 0;
+    for (const std::string& element : call.written) bytes += element.size();
+    return bytes;
+  }
+  void Second() {
+    proxy_.clock.Advance(1000);
+    proxy_.service.Tick();
   }
 
   // "status 20000", "message body", "time" of each element.
@@ -163,6 +174,43 @@ TEST_F(ReceiveTest, CreditComesBackAsTheClientTakesTheMessages) {
   End(20000, 9);
   call->End(rpc::CallEnd::kFinished);
   EXPECT_EQ(proxy_.link.credit, delivered_bytes_);
+}
+
+TEST_F(ReceiveTest, AClientThatTakesMessageByMessageKeepsItsOffers) {
+  const auto call = Receive(ReceiveFrom("orders"));
+  Deliver(9, std::string(1000, 'a'));
+  const std::size_t first = BytesOf(*call);
+  call->unsent_bytes = first;
+  Second();
+  EXPECT_THAT(proxy_.link.written, IsEmpty());
+  Deliver(9, std::string(2000, 'b'));
+  call->unsent_bytes = BytesOf(*call) - first;  // more than before, and yet it has taken something
+  Second();
+  EXPECT_THAT(proxy_.link.written, ElementsAre(9));
+  Second();
+  EXPECT_THAT(proxy_.link.written, ElementsAre(9));
+}
+
+TEST_F(ReceiveTest, AClientThatIsSlowInsideOneLongMessageKeepsItsOfferForTheTimeOfItsPieces) {
+  const auto call = Receive(ReceiveFrom("orders"));
+  Deliver(9, std::string(4 << 20, 'a'));
+  call->unsent_bytes = BytesOf(*call);
+  // The broker takes the offer back 15 s after the last report.
+  int silent = 0;
+  for (int second = 1; second <= 59; ++second) {
+    const std::size_t before = proxy_.link.written.size();
+    Second();
+    silent = proxy_.link.written.size() > before ? 0 : silent + 1;
+    ASSERT_LT(silent, 15) << second;
+  }
+}
+
+TEST_F(ReceiveTest, AClientThatTakesNothingOfShortMessagesIsNotReported) {
+  const auto call = Receive(ReceiveFrom("orders"));
+  for (int i = 0; i < 6; ++i) Deliver(9, std::string(900'000, 'a'));
+  call->unsent_bytes = BytesOf(*call);
+  for (int second = 0; second < 20; ++second) Second();
+  EXPECT_THAT(proxy_.link.written, IsEmpty());
 }
 
 TEST_F(ReceiveTest, AMessageThatDoesNotDecodeIsLeftOut) {

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "io/posix_file_system.h"
+#include "io/testing/faulty_file_system.h"
 #include "link/session.h"
 #include "services/broker/broker.h"
 #include "services/proxy/proxy.h"
@@ -23,7 +24,7 @@ class Stack {
     bool async_flush = false;
   };
 
-  explicit Stack(const Options& options) : options_(options), fs_(io::MakePosixFileSystem()) {
+  explicit Stack(const Options& options) : options_(options) {
     char name[] = "/tmp/millrace-stack-XXXXXX";
     MR_CHECK(mkdtemp(name) != nullptr);
     directory_ = name;
@@ -33,7 +34,7 @@ class Stack {
     config.admin_listen = "127.0.0.1:0";
     config.auto_create_topics = options.auto_create_topics;
     auto started = proxy::Proxy::Start(
-        config, "broker-a", [this](const std::shared_ptr<link::Session>& mine) { Join(mine); }, *fs_, clock_);
+        config, "broker-a", [this](const std::shared_ptr<link::Session>& mine) { Join(mine); }, *disk_, clock_);
     MR_CHECK(started.ok());
     proxy_ = *std::move(started);
   }
@@ -49,6 +50,7 @@ class Stack {
   base::ManualClock& clock() { return clock_; }
   // The core moves at most one second of log time a turn: bigger steps take several turns.
   void Advance(std::int64_t millis) { clock_.Advance(millis); }
+  io::testing::FaultyFileSystem& faults() { return faults_; }
   broker::Broker& broker() { return *broker_; }
   proxy::Proxy& proxy() { return *proxy_; }
 
@@ -72,7 +74,7 @@ class Stack {
     options.auto_create_topics = options_.auto_create_topics;
     options.log.segment_bytes = 32 << 20;
     options.log.async_flush = options_.async_flush;
-    auto opened = broker::Broker::Open(options, *fs_, clock_, topics_);
+    auto opened = broker::Broker::Open(options, faults_, clock_, topics_);
     MR_CHECK(opened.ok());
     broker_ = *std::move(opened);
   }
@@ -87,7 +89,8 @@ class Stack {
 
   const Options options_;
   base::ManualClock clock_;
-  std::unique_ptr<io::FileSystem> fs_;
+  const std::unique_ptr<io::FileSystem> disk_ = io::MakePosixFileSystem();
+  io::testing::FaultyFileSystem faults_{*disk_};  // the broker's
   NoTopics topics_;
   std::string directory_;
   std::unique_ptr<broker::Broker> broker_;

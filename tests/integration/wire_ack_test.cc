@@ -155,6 +155,23 @@ TEST_F(AckWireTest, C_101_AfterItsLastAttemptAMessageIsADeadLetter) {
   EXPECT_EQ(system.dead_letter_queue().message_id(), id);
 }
 
+TEST_F(AckWireTest, C_101_ADeadLetterTopicIsReadLikeAnyOtherBeforeItsFirstLetter) {
+  CreateGroup("billing", [](admin_v1::GroupSettings& settings) { settings.set_max_attempts(1); });
+  v2::QueryRouteRequest route;
+  route.mutable_topic()->set_name("%DLQ%billing");
+  const auto answer = client_.Call<v2::QueryRouteResponse>("QueryRoute", route);
+  EXPECT_EQ(answer.status().code(), v2::OK);
+  EXPECT_EQ(answer.message_queues_size(), 1);
+  route.mutable_topic()->set_name("%DLQ%nobody");
+  EXPECT_EQ(client_.Call<v2::QueryRouteResponse>("QueryRoute", route).status().code(), v2::TOPIC_NOT_FOUND);
+
+  WireClient undertaker = Client("undertaker-1");
+  const auto poll = undertaker.StartReceive(ReceiveRequest("%DLQ%billing", "undertaker"));
+  while (stack_.proxy().metrics().polls_waiting < 1) std::this_thread::yield();
+  EXPECT_EQ(Change("orders", HandleOf(SendAndReceive()), 0).status().code(), v2::OK);
+  EXPECT_THAT(Bodies(WireClient::Finish(*poll)), ElementsAre("a"));
+}
+
 TEST_F(AckWireTest, C_102_AForwardedMessageIsADeadLetterOnce) {
   const std::string handle = HandleOf(SendAndReceive());
   v2::ForwardMessageToDeadLetterQueueRequest request;

@@ -55,6 +55,25 @@ TEST_F(ReceiveWireTest, C_076_C_077_PollsLastFromFiveToTwentySeconds) {
   EXPECT_THAT(seconds_of(request), near(20));
 }
 
+TEST_F(ReceiveWireTest, C_077_APollWithoutATimeLeavesHalfOfTheRequestTimeoutBeforeItsDeadline) {
+  v2::TelemetryCommand settings = ConsumerSettings(v2::SIMPLE_CONSUMER, "orders");
+  settings.mutable_settings()->mutable_request_timeout()->set_seconds(20);
+  const auto telemetry = client_.OpenTelemetry();
+  telemetry->Write(settings);
+  Answer(*telemetry);
+  v2::ReceiveMessageRequest request = ReceiveRequest("orders");
+  request.clear_long_polling_timeout();
+  client_.headers["grpc-timeout"] = "18S";
+  const std::int64_t began = stack_.clock().MonotonicMillis();
+  const Received received = ReceiveWithin(1, request);
+  const std::int64_t seconds = (stack_.clock().MonotonicMillis() - began) / 1'000;
+  EXPECT_EQ(received.status.code(), v2::MESSAGE_NOT_FOUND);
+  EXPECT_TRUE(received.end.ok()) << received.end;
+  // 18 - 20 / 2. The default of 3 s for the request timeout would make it 16.5, the limit for polls 20.
+  EXPECT_GE(seconds, 6);
+  EXPECT_LE(seconds, 11);
+}
+
 TEST_F(ReceiveWireTest, C_078_AMessageWakesAWaitingPoll) {
   const auto poll = client_.StartReceive(ReceiveRequest("orders"));
   WaitForPolls(1);

@@ -152,6 +152,33 @@ TEST_F(SendWireTest, C_070_WhatOnlyTheServerSetsHasNoEffect) {
   EXPECT_NE(system.receipt_handle(), "mine");
 }
 
+TEST_F(SendWireTest, C_071_ASendThatTheDiskDoesNotConfirmInTimeSaysSo) {
+  stack_.faults().HoldSyncs(1'000);
+  v2::SendMessageResponse answer;
+  std::atomic<bool> answered{false};
+  std::thread sender([&] {
+    answer = Send({Order("a"), Order("b")});
+    answered = true;
+  });
+  stack_.faults().WaitForHeldSync();
+  // The broker gives up after 2 s of its log time, the proxy after 2.5 s: in small steps, each with turns of the core.
+  for (int step = 0; step < 100 && !answered; ++step) {
+    stack_.Advance(50);
+    for (int turn = 0; turn < 3; ++turn) Admin<admin_v1::ListGroupsResponse>("ListGroups", {});
+  }
+  for (int i = 0; i < 2'000 && !answered; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_TRUE(answered);
+  stack_.faults().ReleaseSyncs();
+  sender.join();
+  EXPECT_EQ(answer.status().code(), v2::MASTER_PERSISTENCE_TIMEOUT);
+  ASSERT_EQ(answer.entries_size(), 2);
+  for (const auto& entry : answer.entries()) {
+    EXPECT_EQ(entry.status().code(), v2::MASTER_PERSISTENCE_TIMEOUT);
+    EXPECT_NE(entry.status().message(), "");
+  }
+  EXPECT_EQ(SendCode(Order("c")), v2::OK);
+}
+
 TEST_F(SendWireTest, C_072_C_073_ABodyComesBackAsItWasSentWithItsEncoding) {
   const std::string gzip("\x1f\x8b\x08\0\0 not really", 17);
   EXPECT_EQ(CodeWith([&](v2::Message& message) {

@@ -77,8 +77,11 @@ void World::Turn() {
 
 void World::AppendTrace(const ActionBatch& actions, std::string& trace) {
   const AppendPlan& plan = actions.append;
-  base::Put(trace, plan.offset);
-  base::Put(trace, plan.bytes);
+  for (const BatchPlan& batch : plan.batches) {
+    base::Put(trace, batch.offset);
+    base::Put(trace, batch.bytes);
+    base::Put(trace, batch.records_end);
+  }
   base::Put(trace, plan.flush_first);
   base::Put(trace, plan.log_time_millis);
   base::Put(trace, plan.epoch);
@@ -100,16 +103,26 @@ void World::AppendTrace(const ActionBatch& actions, std::string& trace) {
 
 void World::Append() {
   const AppendPlan& plan = actions.append;
-  if (plan.records.empty()) return;
+  MR_CHECK(plan.batches.empty() ? plan.records.empty() : plan.batches.back().records_end == plan.records.size());
+  std::size_t first = 0;
+  for (const BatchPlan& batch : plan.batches) {
+    AppendBatch(plan, batch, first);
+    first = batch.records_end;
+  }
+}
+
+void World::AppendBatch(const AppendPlan& plan, const BatchPlan& batch_plan, std::size_t first) {
+  MR_CHECK(first < batch_plan.records_end);
   LoggedBatch batch;
-  batch.offset = plan.offset;
-  batch.end = plan.offset + plan.bytes;
+  batch.offset = batch_plan.offset;
+  batch.end = batch_plan.offset + batch_plan.bytes;
   batch.log_time = plan.log_time_millis;
   batch.flush_first = plan.flush_first != 0;
   MR_CHECK(log.empty() || batch.offset >= log.back().end);
   MR_CHECK(batch.offset / options_.segment_bytes == (batch.end - 1) / options_.segment_bytes);
   std::uint32_t bytes = store::kBatchHeaderBytes;
-  for (const RecordPlan& record : plan.records) {
+  for (std::size_t i = first; i < batch_plan.records_end; ++i) {
+    const RecordPlan& record = plan.records[i];
     LoggedRecord logged{record.type, record.queue, record.topic_id, record.queue_offset, OutText(record.head), {}, 0};
     std::uint32_t payload = record.head.size;
     if (record.has_body != 0) {
@@ -123,7 +136,7 @@ void World::Append() {
     bytes += logged.bytes;
     batch.records.push_back(std::move(logged));
   }
-  MR_CHECK(bytes == plan.bytes);
+  MR_CHECK(bytes == batch_plan.bytes);
   log.push_back(std::move(batch));
 }
 

@@ -185,6 +185,7 @@ class World {
   void Start(bool may_be_lost);
   void Handle(ActionType type, const char* at);
   void Append();
+  void AppendBatch(const AppendPlan& plan, const BatchPlan& batch_plan, std::size_t first);
   void Judge(const ClaimSeen& claim);
   TextRef Text(absl::string_view text);
   ReplyTo To(std::uint32_t link = 1);

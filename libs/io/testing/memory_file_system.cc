@@ -263,9 +263,9 @@ void MemoryFileSystem::StartTrace() {
   tracing_ = true;
 }
 
-void MemoryFileSystem::Note(std::uint64_t value) {
+void MemoryFileSystem::Note(std::uint64_t value, std::string what) {
   base::MutexLock lock(mu_);
-  Do({.kind = Kind::kNote, .value = value});
+  Do({.kind = Kind::kNote, .value = value, .data = std::move(what)});
 }
 
 std::vector<TraceStep> MemoryFileSystem::TakeTrace() {

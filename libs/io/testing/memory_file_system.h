@@ -22,7 +22,7 @@ struct TraceStep {
   std::uint64_t file = 0;   // number of the file, in order of creation
   std::string path, to;     // kCreate, kRename, kRemove, kSyncDirectory
   std::uint64_t value = 0;  // offset, size, or what was noted
-  std::string data;         // kWrite
+  std::string data;         // kWrite: the bytes; kNote: what `value` is
 };
 
 // A disk in memory that forgets what was not synced when the power is cut: content page by page, names one by one.
@@ -57,7 +57,7 @@ class MemoryFileSystem final : public FileSystem {
 
   // Every change from now on is kept; TakeTrace() ends that.
   void StartTrace();
-  void Note(std::uint64_t value);  // a remark for the trace
+  void Note(std::uint64_t value, std::string what = {});  // a remark for the trace
   std::vector<TraceStep> TakeTrace();
   // Does again what a trace says. A trace is applied from its first step, to a disk in the state it began in.
   void Apply(const TraceStep& step);

@@ -10,15 +10,15 @@
 
 namespace millrace::model {
 
-// Random numbers of a test. The seed is printed, and taken from MILLRACE_TEST_SEED when that is set, so a failure can
+// Random numbers of a test. The seed is printed, and taken from MILLRACE_SEED when that is set, so a failure can
 // be repeated.
 class TestRandom {
  public:
   explicit TestRandom(std::uint32_t default_seed) {
     std::uint32_t seed = default_seed;
-    const char* given = std::getenv("MILLRACE_TEST_SEED");
+    const char* given = std::getenv("MILLRACE_SEED");
     if (given != nullptr && !absl::SimpleAtoi(given, &seed)) seed = default_seed;
-    std::cout << "MILLRACE_TEST_SEED=" << seed << std::endl;
+    std::cout << "MILLRACE_SEED=" << seed << std::endl;
     engine_.seed(seed);
   }
 

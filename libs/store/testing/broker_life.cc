@@ -14,7 +14,7 @@ const std::string kStartMark = "start ";
 }  // namespace
 
 BrokerLife::BrokerLife(io::testing::MemoryFileSystem& disk, const Truth& before, const LifeOptions& options)
-    : disk_(disk), options_(options), faults_(disk) {
+    : disk_(disk), options_(options), boot_id_(absl::StrCat("boot ", before.boot)), faults_(disk) {
   Start(before);
 }
 
@@ -27,18 +27,23 @@ LogPosition BrokerLife::ReadImage() {
   LogPosition position;
   position.offset = reader.Read<std::uint64_t>();
   position.previous_checksum = reader.Read<std::uint32_t>();
+  epoch_ = reader.Read<std::uint64_t>();
   return position;
 }
 
 void BrokerLife::Start(const Truth& before) {
   const Identity expected{.store_id = "0123456789abcdef", .cluster = "c", .broker_set = "b"};
-  absl::StatusOr<Opened> opened = OpenStoreFiles(faults_, ".", expected, "test", "boot");
+  absl::StatusOr<Opened> opened = OpenStoreFiles(faults_, ".", expected, "test", boot_id_);
   if (!opened.ok()) {
     violation_ = absl::StrCat("the store does not open: ", opened.status().message());
     return;
   }
   lock_ = std::move(opened->lock);
+  power_cut_ = opened->power_cut;
+  if (!options_.start_rules.note_boot) MR_CHECK(NoteBoot(faults_, ".", boot_id_).ok());
   LogOptions options{.segment_bytes = kSegmentBytes,
+                     .async_flush = options_.async_flush,
+                     .flush_interval_millis = kFlushIntervalMillis,
                      .recorded_end = opened->checkpoint.flushed_end,
                      .prepare_segments = options_.prepare_segments,
                      .rules = options_.rules};
@@ -55,9 +60,10 @@ void BrokerLife::Start(const Truth& before) {
     return;
   }
   Compare(before, from);
+  if (violation_.empty()) ChooseEpoch(before);
   if (options_.only_start) return;
-  disk_.Note(log_->recovery.end.offset);
-  log_->listener.AlsoOnFlushed([this](std::uint64_t end) { disk_.Note(end); });
+  disk_.Note(log_->recovery.end.offset, "started");
+  log_->listener.AlsoTell([this](const char* what, std::uint64_t end) { disk_.Note(end, what); });
 }
 
 void BrokerLife::Compare(const Truth& before, LogPosition from) {
@@ -69,6 +75,7 @@ void BrokerLife::Compare(const Truth& before, LogPosition from) {
       return;
     }
     ++known;
+    epoch_ = std::max(epoch_, found.epoch);
     const std::size_t mark = found.content.find(kStartMark);
     int number = 0;
     if (mark != std::string::npos && absl::SimpleAtoi(found.content.substr(mark + kStartMark.size()), &number)) {
@@ -82,14 +89,43 @@ void BrokerLife::Compare(const Truth& before, LogPosition from) {
   recovered_line_.assign(before.line.begin(), known);
 }
 
+void BrokerLife::ChooseEpoch(const Truth& before) {
+  if (power_cut_ && options_.start_rules.new_epoch) ++epoch_;
+  if (!options_.only_start) log_->appender->SetEpoch(epoch_);
+  const auto shown = before.shown.find(epoch_);
+  if (shown == before.shown.end() || shown->second <= log_->recovery.end.offset) return;
+  violation_ = absl::StrCat("used twice: in epoch ", epoch_, " everything up to ", shown->second,
+                            " was shown, and it goes on at ", log_->recovery.end.offset);
+}
+
 void BrokerLife::Append(const std::vector<std::string>& payloads) { log_->Append(payloads); }
 
-void BrokerLife::AppendStart() { Append({absl::StrCat(kStartMark, last_start_number_ + 1)}); }
+void BrokerLife::AppendStart() {
+  AppendMetadata(absl::StrCat(kStartMark, last_start_number_ + 1));
+  if (power_cut_ && Drain()) MR_CHECK(NoteBoot(faults_, ".", boot_id_).ok());
+}
+
+void BrokerLife::AppendMetadata(const std::string& payload) { log_->Append({payload}, true); }
+
+void BrokerLife::PassInterval() {
+  log_->listener.WaitUntilWritten(appender().end());
+  const std::uint64_t before = appender().end();
+  clock_.Advance(kFlushIntervalMillis);
+  // The writer looks at the clock behind each write, so when the second one stands the first one's flush is over.
+  for (int i = 0; i < 2; ++i) {
+    Append({"after the interval"});
+    log_->listener.WaitUntilWritten(appender().end());
+  }
+  if (log_->listener.flushed() >= before) return;
+  violation_ = absl::StrCat("late: ", before, " was written an interval ago, and only ", log_->listener.flushed(),
+                            " is flushed");
+}
 
 void BrokerLife::AppendTogether(const std::vector<std::vector<std::string>>& batches) {
-  faults_.HoldSyncs(options_.rules.sync ? 1 : 0);
+  const bool syncs = options_.rules.sync && !options_.async_flush;
+  faults_.HoldSyncs(syncs ? 1 : 0);
   Append(batches.front());
-  if (options_.rules.sync) faults_.WaitForHeldSync();
+  if (syncs) faults_.WaitForHeldSync();
   for (std::size_t i = 1; i < batches.size(); ++i) Append(batches[i]);
   // With the rule there is no second sync to wait for.
   if (!options_.rules.one_sync) log_->listener.WaitUntilFlushed(log_->appender->end());
@@ -106,17 +142,18 @@ void BrokerLife::FlushImage() {
   std::string text;
   base::Put(text, position.offset);
   base::Put(text, position.previous_checksum);
+  base::Put(text, epoch_);
   MR_CHECK(io::ReplaceFile(disk_, "image", text).ok());
   image_offset_ = position.offset;
 }
 
 void BrokerLife::Retire() { MR_CHECK(log_->log->RemoveBelow(image_offset_).ok()); }
 
-Truth BrokerLife::Known() const {
-  Truth truth{.line = recovered_line_, .acknowledged = std::max(log_->recovery.end.offset, log_->listener.flushed())};
+std::vector<KnownBatch> BrokerLife::Line() const {
+  std::vector<KnownBatch> line = recovered_line_;
   const std::vector<KnownBatch>& appended = log_->appender->known();
-  truth.line.insert(truth.line.end(), appended.begin(), appended.end());
-  return truth;
+  line.insert(line.end(), appended.begin(), appended.end());
+  return line;
 }
 
 }  // namespace millrace::store::testing

@@ -24,8 +24,10 @@ constexpr std::size_t kPage = 512;
 struct Death {
   const char* name;
   std::optional<Survival> survival;
+  bool inside_write = false;  // when a part of the next operation, a write, is in the page cache already
 };
 constexpr Death kDeaths[] = {{"kill", std::nullopt},
+                             {"kill inside a write", std::nullopt, true},
                              {"cut, nothing un-synced survives", Survival::kNothing},
                              {"cut, everything survives", Survival::kEverything},
                              {"cut, random pages survive", Survival::kRandom},
@@ -37,17 +39,26 @@ struct Recorded {
   std::vector<TraceStep> trace;
   Truth before;                  // what its start had to find
   std::vector<KnownBatch> line;  // with everything it appended
+  std::uint64_t epoch = 0;
 
-  // What must be found when it dies after `steps` operations. Its first note is its start.
+  // What must be found when it is killed after `steps` operations.
   Truth TruthAt(std::size_t steps) const {
-    std::uint64_t acknowledged = before.acknowledged;
-    bool started = false;
+    Truth truth = before;
     for (std::size_t i = 0; i < steps; ++i) {
-      if (trace[i].kind != TraceStep::Kind::kNote) continue;
-      started = true;
-      acknowledged = std::max(acknowledged, trace[i].value);
+      if (trace[i].kind == TraceStep::Kind::kNote) Hear(trace[i].data, trace[i].value, truth);
     }
-    return {.line = started ? line : before.line, .acknowledged = acknowledged};
+    return truth;
+  }
+
+  // One note. From "started" on the log may hold all that this life appends, and nothing that was cut before.
+  void Hear(const std::string& what, std::uint64_t end, Truth& truth) const {
+    truth.acknowledged = std::max(truth.acknowledged, end);
+    if (what == "started") truth.line = line;
+    if (what != "written") truth.flushed = std::max(truth.flushed, end);
+    if (what != "started") truth.shown[epoch] = std::max(truth.shown[epoch], end);
+    for (const KnownBatch& batch : line) {
+      if (batch.flush_first && batch.end <= end) truth.flushed = std::max(truth.flushed, batch.end);
+    }
   }
 };
 
@@ -88,8 +99,12 @@ class Suite {
     return payloads;
   }
 
+  LifeOptions Life() const {
+    return {.rules = options_.rules, .start_rules = options_.start_rules, .async_flush = options_.async_flush};
+  }
+
   void Step(BrokerLife& life) {
-    switch (Below(6)) {
+    switch (Below(options_.async_flush ? 8 : 6)) {
       case 0: life.AppendTogether({Payloads(), Payloads(), Payloads(), Payloads()}); break;
       case 1: life.Append({ForgedBody(life.appender())}); break;
       case 2:
@@ -101,9 +116,13 @@ class Suite {
         life.FlushImage();
         if (Below(2) == 0) life.Retire();
         break;
+      case 6: life.PassInterval(); break;
+      case 7: life.AppendMetadata(Payload()); break;
       default: life.Append(Payloads());
     }
-    if (Below(3) == 0) life.Drain();
+    // Async: as many crash points between write and flush as there are behind it.
+    if (Below(options_.async_flush ? 6 : 3) == 0) life.Drain();
+    if (options_.async_flush) life.WaitUntilWritten();
   }
 
   // The life whose every crash point is tried. `fails`: its last sync fails and leaves clean pages.
@@ -115,16 +134,20 @@ class Suite {
     const Disk disk = life.start->Clone();
     disk->StartTrace();
     {
-      BrokerLife broker(*disk, {}, {.rules = options_.rules, .prepare_segments = prepare});
+      LifeOptions options = Life();
+      options.prepare_segments = prepare;
+      BrokerLife broker(*disk, {}, options);
       if (Report(broker.violation(), "first start")) return;
       broker.AppendStart();
-      for (int i = 0; i < 12; ++i) Step(broker);
+      for (int i = 0; i < 12 && broker.violation().empty(); ++i) Step(broker);
+      if (Report(broker.violation(), "life")) return;
       broker.Drain();
       // Two segments' worth behind one sync.
       broker.AppendTogether({{Payload()}, {Payload()}, {std::string(5000, 'a')}, {Payload(), std::string(2500, 'b')}});
       broker.Drain();
       if (fails) FailLastSync(*disk, broker);
-      life.line = broker.Known().line;
+      life.line = broker.Line();
+      life.epoch = broker.epoch();
     }
     life.trace = disk->TakeTrace();
     const std::string name = absl::StrCat(fails ? "failing sync" : "no fault", prepare ? ", prepared segments" : "");
@@ -166,14 +189,28 @@ class Suite {
       ++chosen;
       const Truth truth = life.TruthAt(steps);
       for (const Death& death : kDeaths) {
-        const int times = death.survival == Survival::kRandom ? options_.random_cuts : 1;
+        if (options_.only_inside_writes && !death.inside_write) continue;
+        if (death.inside_write && (steps == life.trace.size() || !CanBeTorn(life.trace[steps]))) continue;
+        const bool random = death.survival == Survival::kRandom || death.inside_write;
+        const int times = random ? options_.random_cuts : 1;
         for (int i = 0; i < times && !Found(); ++i) {
           Disk dead = disk->Clone();
-          if (death.survival.has_value()) dead->PowerCut(*death.survival, random_);
-          then(std::move(dead), truth, absl::StrCat(where, ": ", death.name, " after operation ", steps));
+          Truth left = truth;
+          if (death.inside_write) dead->Apply(PartOf(life.trace[steps]));
+          if (death.survival.has_value()) {
+            dead->PowerCut(*death.survival, random_);
+            left.AfterPowerCut();
+          }
+          then(std::move(dead), left, absl::StrCat(where, ": ", death.name, " after operation ", steps));
         }
       }
     }
+  }
+
+  static bool CanBeTorn(const TraceStep& step) { return step.kind == TraceStep::Kind::kWrite && step.data.size() > 1; }
+  TraceStep PartOf(TraceStep write) {
+    write.data.resize(1 + Below(write.data.size() - 1));
+    return write;
   }
 
   void CrashEverywhere(const Recorded& life, const std::string& where) {
@@ -183,16 +220,20 @@ class Suite {
       second.before = truth;
       disk->StartTrace();
       {
-        BrokerLife broker(*disk, truth, {.rules = options_.rules});
+        BrokerLife broker(*disk, truth, Life());
         if (Report(broker.violation(), crash)) return;
         broker.AppendStart();
         broker.Append({Payload()});
+        if (options_.async_flush) broker.WaitUntilWritten();
         broker.Drain();
-        second.line = broker.Known().line;
+        second.line = broker.Line();
+        second.epoch = broker.epoch();
       }
       second.trace = disk->TakeTrace();
       EachCrash(second, options_.second_crashes, crash, [&](Disk again, const Truth& known, const std::string& both) {
-        Report(BrokerLife(*again, known, {.rules = options_.rules, .only_start = true}).violation(), both);
+        LifeOptions options = Life();
+        options.only_start = true;
+        Report(BrokerLife(*again, known, options).violation(), both);
       });
     });
   }
@@ -203,7 +244,7 @@ class Suite {
     // Conservative: what was acknowledged before the last sync that was acknowledged, too.
     std::vector<std::uint64_t> acknowledged;
     for (const TraceStep& step : life.trace) {
-      if (step.kind == TraceStep::Kind::kNote) acknowledged.push_back(step.value);
+      if (step.kind == TraceStep::Kind::kNote && step.data != "written") acknowledged.push_back(step.value);
     }
     if (acknowledged.size() < 2) return;
     const std::uint64_t recorded = acknowledged[acknowledged.size() - 2];
@@ -213,7 +254,9 @@ class Suite {
       const std::uint64_t at = batch.offset + Below(batch.end - batch.offset);
       damaged->Damage(SegmentOf(*damaged, at).path, at - SegmentOf(*damaged, at).first);
       const auto log_before = LogFiles(*damaged);
-      const BrokerLife start(*damaged, {.line = life.line}, {.rules = options_.rules, .only_start = true});
+      LifeOptions options = Life();
+      options.only_start = true;
+      const BrokerLife start(*damaged, {.line = life.line}, options);
       const std::string& violation = start.violation();
       const std::string where =
           absl::StrCat("seed ", options_.seed, ", byte ", at, " flipped, durable up to ", recorded);

@@ -15,13 +15,14 @@ void RecordingListener::Add(std::string event) {
 }
 
 void RecordingListener::OnWritten(std::uint64_t end) {
+  if (hook_) hook_("written", end);
   base::MutexLock lock(mu_);
   written_ = end;
   Add(absl::StrCat("written ", end));
 }
 
 void RecordingListener::OnFlushed(std::uint64_t end) {
-  if (hook_) hook_(end);
+  if (hook_) hook_("flushed", end);
   base::MutexLock lock(mu_);
   flushed_ = std::max(flushed_, end);
   Add(absl::StrCat("flushed ", end));
@@ -53,10 +54,21 @@ std::vector<std::string> RecordingListener::events() const {
   return events_;
 }
 
+std::uint64_t RecordingListener::written() const {
+  base::MutexLock lock(mu_);
+  return written_;
+}
+
 std::uint64_t RecordingListener::flushed() const {
   base::MutexLock lock(mu_);
   return flushed_;
 }
+
+namespace {
+KnownBatch KnownOf(const LogBatch& batch) {
+  return {batch.offset, batch.offset + batch.bytes, ContentOf(batch), batch.epoch};
+}
+}  // namespace
 
 std::string ContentOf(const LogBatch& batch) {
   std::string content;
@@ -70,9 +82,10 @@ std::uint64_t Appender::PlaceOf(const std::vector<std::string>& payloads) const 
   return end_ % segment_bytes_ + bytes > segment_bytes_ ? (end_ / segment_bytes_ + 1) * segment_bytes_ : end_;
 }
 
-AppendBatch Appender::Make(const std::vector<std::string>& payloads) {
-  AppendBatch batch{.offset = PlaceOf(payloads), .epoch = 1, .log_time_millis = ++log_time_};
-  KnownBatch known{.offset = batch.offset};
+AppendBatch Appender::Make(const std::vector<std::string>& payloads, bool flush_first) {
+  AppendBatch batch{
+      .offset = PlaceOf(payloads), .epoch = epoch_, .log_time_millis = ++log_time_, .flush_first = flush_first};
+  KnownBatch known{.offset = batch.offset, .epoch = epoch_, .flush_first = flush_first};
   for (const std::string& payload : payloads) {
     batch.records.push_back({.type = RecordType::kMessage, .body = std::make_shared<const std::string>(payload)});
     absl::StrAppend(&known.content, payload.size(), ":", payload);
@@ -89,7 +102,7 @@ std::unique_ptr<OpenLog> TryOpen(io::FileSystem& fs, const base::Clock& clock, c
   auto open = std::make_unique<OpenLog>();
   auto log = CommitLog::Open(fs, clock, "commitlog", kTestSeed, options, from, open->listener, open->recovery,
                              [&](const LogBatch& batch) {
-                               open->recovered.push_back({batch.offset, batch.offset + batch.bytes, ContentOf(batch)});
+                               open->recovered.push_back(KnownOf(batch));
                                return absl::OkStatus();
                              });
   status = log.status();
@@ -105,9 +118,9 @@ std::unique_ptr<OpenLog> TryRecover(io::FileSystem& fs, const LogOptions& option
   const auto segments = SegmentSet::Open(fs, "commitlog");
   status = segments.status();
   if (!segments.ok()) return nullptr;
-  const BatchCodec codec(options.rules.store_id ? kTestSeed : 0);
+  const BatchCodec codec(options.rules.store_id ? kTestSeed : 0, options.rules.check_records);
   status = RecoverLog(**segments, codec, options, from, open->recovery, [&](const LogBatch& batch) {
-    open->recovered.push_back({batch.offset, batch.offset + batch.bytes, ContentOf(batch)});
+    open->recovered.push_back(KnownOf(batch));
     return absl::OkStatus();
   });
   return status.ok() ? std::move(open) : nullptr;

@@ -19,19 +19,20 @@ class RecordingListener final : public LogListener {
   void OnFlushed(std::uint64_t end) override;
   void OnFailed(const absl::Status& status) override;
 
-  // Also called in OnFlushed, in the writer's thread.
-  void AlsoOnFlushed(std::function<void(std::uint64_t)> hook) { hook_ = std::move(hook); }
+  // Called first in OnWritten and OnFlushed, in the writer's thread, with the event's word. Before the first append.
+  void AlsoTell(std::function<void(const char* what, std::uint64_t end)> hook) { hook_ = std::move(hook); }
 
   void WaitUntilFlushed(std::uint64_t end);
   void WaitUntilWritten(std::uint64_t end);
   void WaitUntilFailed();
   std::vector<std::string> events() const;  // "written 128", "flushed 128", "failed"
+  std::uint64_t written() const;
   std::uint64_t flushed() const;
 
  private:
   void Add(std::string event);
 
-  std::function<void(std::uint64_t)> hook_;
+  std::function<void(const char*, std::uint64_t)> hook_;
   mutable base::Mutex mu_;
   base::CondVar changed_;
   std::vector<std::string> events_;
@@ -44,6 +45,8 @@ struct KnownBatch {
   std::uint64_t offset = 0;
   std::uint64_t end = 0;
   std::string content;  // payloads, each with its length
+  std::uint64_t epoch = 0;
+  bool flush_first = false;  // of an append
 };
 std::string ContentOf(const LogBatch& batch);
 
@@ -53,7 +56,9 @@ class Appender {
   Appender(std::uint64_t segment_bytes, std::uint64_t end) : segment_bytes_(segment_bytes), end_(end) {}
 
   // A batch with one message per payload.
-  AppendBatch Make(const std::vector<std::string>& payloads);
+  AppendBatch Make(const std::vector<std::string>& payloads, bool flush_first = false);
+  // Of all batches from now on.
+  void SetEpoch(std::uint64_t epoch) { epoch_ = epoch; }
   // Where the next batch of `payloads` goes.
   std::uint64_t PlaceOf(const std::vector<std::string>& payloads) const;
 
@@ -64,6 +69,7 @@ class Appender {
   const std::uint64_t segment_bytes_;
   std::uint64_t end_;
   std::int64_t log_time_ = 1'700'000'000'000;
+  std::uint64_t epoch_ = 1;
   std::vector<KnownBatch> known_;
 };
 
@@ -75,7 +81,9 @@ struct OpenLog {
   std::unique_ptr<Appender> appender;
   std::unique_ptr<CommitLog> log;  // last: its thread calls the listener
 
-  void Append(const std::vector<std::string>& payloads) { log->Append(appender->Make(payloads)); }
+  void Append(const std::vector<std::string>& payloads, bool flush_first = false) {
+    log->Append(appender->Make(payloads, flush_first));
+  }
 };
 
 inline constexpr std::uint64_t kTestSeed = 0x1122334455667788;

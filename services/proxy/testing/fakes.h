@@ -107,6 +107,7 @@ class FakeLink final : public BrokerLink {
   }
   void CancelReceive(std::uint64_t receive) override { cancelled.push_back(receive); }
   void ReportAnswer(std::uint64_t answer, bool well) override { reports.emplace_back(answer, well); }
+  void AnswerWritten(std::uint64_t answer) override { written.push_back(answer); }
   void ReturnCredit(std::size_t bytes) override { credit += bytes; }
   void RegisterClient(absl::string_view client, absl::string_view group) override {
     liveness.push_back(absl::StrCat("register ", client, " ", group));
@@ -151,6 +152,7 @@ class FakeLink final : public BrokerLink {
   std::vector<Polled> polls;
   std::vector<std::uint64_t> cancelled;
   std::vector<std::pair<std::uint64_t, bool>> reports;
+  std::vector<std::uint64_t> written;  // answers, one for each report of progress
   std::vector<std::string> liveness;
   std::size_t credit = 0;
 
