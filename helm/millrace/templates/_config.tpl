@@ -1,0 +1,56 @@
+{{/* The configuration files of the three services. Keys and their meaning: docs/configuration.md. */}}
+
+{{- define "millrace.commonConfig" -}}
+log.level: {{ .Values.logging.level }}
+log.format: {{ .Values.logging.format }}
+http.listen: {{ printf "%s:5557" .Values.listenHost | quote }}
+{{- end -}}
+
+{{- define "millrace.nameserverConfig" -}}
+{{- $own := include "millrace.commonConfig" . | fromYaml -}}
+{{- $sets := list -}}
+{{- range $i := until (int .Values.broker.sets) -}}
+{{- $sets = append $sets (include "millrace.brokerSet" (list $ $i)) -}}
+{{- end -}}
+{{- $_ := set $own "nameserver.listen" (printf "%s:9876" .Values.listenHost) -}}
+{{- $_ := set $own "nameserver.expect" $sets -}}
+{{- include "millrace.configFile" (list $own .Values.nameserver) -}}
+{{- end -}}
+
+{{- define "millrace.brokerConfig" -}}
+{{- $own := include "millrace.commonConfig" . | fromYaml -}}
+{{- $_ := set $own "broker.listen" (printf "%s:10911" .Values.listenHost) -}}
+{{- $_ := set $own "broker.data" "/var/lib/millrace/broker" -}}
+{{- $_ := set $own "cluster.name" (include "millrace.clusterName" .) -}}
+{{- $_ := set $own "metadata.home" (include "millrace.brokerSet" (list . 0)) -}}
+{{- $_ := set $own "nameserver.addresses" (include "millrace.nameservers" . | fromYamlArray) -}}
+{{- $_ := set $own "auto-create-topics" .Values.autoCreateTopics -}}
+{{- include "millrace.configFile" (list $own .Values.broker) -}}
+{{- end -}}
+
+{{- define "millrace.proxyConfig" -}}
+{{- $own := include "millrace.commonConfig" . | fromYaml -}}
+{{- $_ := set $own "proxy.listen" (printf "%s:8081" .Values.listenHost) -}}
+{{- $_ := set $own "admin.listen" (printf "%s:8083" .Values.listenHost) -}}
+{{- $_ := set $own "nameserver.addresses" (include "millrace.nameservers" . | fromYamlArray) -}}
+{{- $_ := set $own "proxy.auto-create-topics" .Values.autoCreateTopics -}}
+{{- if eq .Values.tls.mode "self-signed" -}}
+{{- $_ := set $own "tls.names" (include "millrace.tlsNames" . | fromYamlArray) -}}
+{{- else -}}
+{{- $_ := set $own "tls.certificate" "/etc/millrace/tls/tls.crt" -}}
+{{- $_ := set $own "tls.key" "/etc/millrace/tls/tls.key" -}}
+{{- end -}}
+{{- include "millrace.configFile" (list $own .Values.proxy) -}}
+{{- end -}}
+
+{{/* Names that clients inside the cluster dial, and those of tls.names. */}}
+{{- define "millrace.tlsNames" -}}
+{{- $service := printf "%s-proxy" (include "millrace.fullname" .) -}}
+{{- $names := list $service (printf "%s.%s" $service .Release.Namespace) (printf "%s.%s.svc" $service .Release.Namespace) -}}
+{{- $names = append $names (include "millrace.host" (list . $service)) -}}
+{{- toYaml (concat $names .Values.tls.names | uniq) -}}
+{{- end -}}
+
+{{- define "millrace.tlsSecret" -}}
+{{- ternary (printf "%s-proxy-tls" (include "millrace.fullname" .)) .Values.tls.existingSecret (eq .Values.tls.mode "cert-manager") -}}
+{{- end -}}
