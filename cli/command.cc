@@ -93,6 +93,7 @@ int Run(std::vector<std::string> arguments, Environment& env) {
   AddGroup(app, session);
   AddMessage(app, session);
   AddStore(app, session);
+  AddCheck(app, session);
   AddVersion(app, session);
   AddHelp(app, session);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back

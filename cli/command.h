@@ -45,6 +45,7 @@ void AddTopic(CLI::App& app, Session& session);
 void AddGroup(CLI::App& app, Session& session);
 void AddMessage(CLI::App& app, Session& session);
 void AddStore(CLI::App& app, Session& session);
+void AddCheck(CLI::App& app, Session& session);  // has no verbs
 
 // Options that several commands share.
 void AddAdminOption(CLI::App& command, Session& session);

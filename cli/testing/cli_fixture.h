@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -32,6 +33,7 @@ class FakeServer {
 
   Answer Handle(absl::string_view path, std::string request) {
     const std::string method(path.substr(path.rfind('/') + 1));
+    if (on_request) on_request(method, request);
     requests.push_back({method, std::move(request)});
     auto& queue = answers_[method];
     if (queue.empty()) return {absl::UnimplementedError(method), {}};
@@ -58,6 +60,8 @@ class FakeServer {
     return methods;
   }
 
+  // Called with each request before it is answered: an answer can depend on what was asked.
+  std::function<void(const std::string& method, const std::string& request)> on_request;
   std::vector<std::pair<std::string, std::string>> requests;
 
  private:

@@ -49,7 +49,6 @@ int Main(int argc, char** argv) {
   RoutedLink routes({.nameservers = main_config.nameservers}, clock, loop);
   auto proxy = Proxy::Start(proxy_config, "", routes.Opener(), *fs, clock, loop);
   if (!proxy.ok()) return Explain(proxy.status());
-  routes.Watch((*proxy)->link());
   const Proxy& serving = **proxy;
   const http::CollectedBy metrics([&serving](http::MetricFamilies& families) {
     CollectProxy(serving, families);
@@ -57,15 +56,15 @@ int Main(int argc, char** argv) {
   });
   auto page = http::HttpServer::Start(common.http_listen, {&metrics});
   if (!page.ok()) return Explain(page.status());
-  (*page)->SetReady(true);
+  routes.Watch((*proxy)->link(), [&page] { (*page)->SetReady(true); });
   process::SayReady(absl::StrCat("proxy grpc=", process::Dialable(proxy_config.listen, serving.port()),
                                  " proxy=", process::Dialable(proxy_config.listen, serving.port()),
                                  " admin=", process::Dialable(proxy_config.admin_listen, serving.admin_port()),
                                  " http=", process::Dialable(common.http_listen, (*page)->port())));
   process::WaitForStop();
+  routes.StopWatching();
   (*page)->SetReady(false);
   (*proxy)->Stop();
-  routes.StopWatching();
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "base/status.h"
 #include "process/process.h"
 #include "services/proxy/tls_identity.h"
@@ -83,13 +84,14 @@ void Proxy::Run() {
 }
 
 void Proxy::Stop() {
+  clients_->SetServing(false);
+  absl::SleepFor(config_.stop_delay);
   {
     base::MutexLock lock(mu_);
     stopping_ = true;
   }
   stop_signal_.NotifyAll();
   if (thread_.joinable()) thread_.join();
-  clients_->SetServing(false);
   service_->BeginDrain();
   service_->EndStreams();
   clients_->Shutdown(config_.drain_seconds * 1'000);

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "config/schema.h"
 
 namespace millrace::proxy {
@@ -18,6 +19,7 @@ struct ProxyConfig {
   int connections_max = 10'000;
   std::string tls_certificate, tls_key, tls_certificate_out;
   std::vector<std::string> tls_names;
+  absl::Duration stop_delay = absl::ZeroDuration();
   int drain_seconds = 5;
 
   static void Declare(config::Schema<ProxyConfig>& keys) {
@@ -46,6 +48,11 @@ struct ProxyConfig {
     keys.Add("tls.names", &ProxyConfig::tls_names)
         .Doc("More host names and addresses for a certificate that the proxy makes.")
         .Example("millrace.example.com,10.0.0.5");
+    keys.Add("proxy.stop-delay", &ProxyConfig::stop_delay)
+        .Doc(
+            "How long a stop goes on serving everything, new connections too, while /readyz already says no: what "
+            "spreads connections needs that time to see it.")
+        .Range(absl::ZeroDuration(), absl::Minutes(5));
     keys.Add("proxy.drain-seconds", &ProxyConfig::drain_seconds)
         .Doc("How long a stop waits for calls in flight.")
         .Range(0, 300);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -38,17 +40,24 @@ class RoutedLink {
     };
   }
 
-  // Tells the watcher whether the link is up: a set that is linked stays, whatever nameservers say.
-  void Watch(const LinkClient& link) {
-    thread_ = std::thread([this, &link] {
+  // Tells the watcher whether the link is up: a set that is linked stays, whatever nameservers say. Calls `on_usable`
+  // once: when the link is up for the first time, or after 15 s without; a proxy whose broker is away answers its
+  // clients all the same.
+  void Watch(const LinkClient& link, std::function<void()> on_usable) {
+    thread_ = std::thread([this, &link, on_usable = std::move(on_usable)] {
+      const std::int64_t give_up = clock_.MonotonicMillis() + 15'000;
+      bool told = false;
       while (true) {
         {
           base::MutexLock lock(mu_);
           if (stopping_) return;
-          stop_signal_.WaitFor(mu_, std::chrono::milliseconds(500));
+          stop_signal_.WaitFor(mu_, std::chrono::milliseconds(250));
           if (stopping_) return;
         }
         for (const auto& [key, route] : watcher_.sets()) watcher_.LinkIs(key, link.up());
+        if (told || (!link.up() && clock_.MonotonicMillis() < give_up)) continue;
+        told = true;
+        on_usable();
       }
     });
   }

@@ -95,9 +95,13 @@ class Process:
             self._child.kill()
         self._child.wait()
 
+    def signal_stop(self):
+        """SIGTERM, without waiting for the end."""
+        self._child.send_signal(signal.SIGTERM)
+
     def terminate(self, seconds=60):
         """SIGTERM; returns the exit code (kills and raises when it does not come)."""
-        self._child.send_signal(signal.SIGTERM)
+        self.signal_stop()
         try:
             return self._child.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -33,6 +33,7 @@ http.listen: {{ printf "%s:5557" .Values.listenHost | quote }}
 {{- $_ := set $own "proxy.listen" (printf "%s:8081" .Values.listenHost) -}}
 {{- $_ := set $own "admin.listen" (printf "%s:8083" .Values.listenHost) -}}
 {{- $_ := set $own "nameserver.addresses" (include "millrace.nameservers" . | fromYamlArray) -}}
+{{- $_ := set $own "proxy.stop-delay" "5s" -}}
 {{- $_ := set $own "proxy.auto-create-topics" .Values.autoCreateTopics -}}
 {{- if eq .Values.tls.mode "self-signed" -}}
 {{- $_ := set $own "tls.names" (include "millrace.tlsNames" . | fromYamlArray) -}}
