@@ -4,6 +4,9 @@
 log.level: {{ .Values.logging.level }}
 log.format: {{ .Values.logging.format }}
 http.listen: {{ printf "%s:5557" .Values.listenHost | quote }}
+{{- if include "millrace.authSecret" . }}
+cluster.secret-file: /etc/millrace/auth/cluster-secret
+{{- end }}
 {{- end -}}
 
 {{- define "millrace.nameserverConfig" -}}
@@ -35,6 +38,9 @@ http.listen: {{ printf "%s:5557" .Values.listenHost | quote }}
 {{- $_ := set $own "nameserver.addresses" (include "millrace.nameservers" . | fromYamlArray) -}}
 {{- $_ := set $own "proxy.stop-delay" "5s" -}}
 {{- $_ := set $own "proxy.auto-create-topics" .Values.autoCreateTopics -}}
+{{- if include "millrace.authSecret" . -}}
+{{- $_ := set $own "auth.users-file" "/etc/millrace/auth/users.yaml" -}}
+{{- end -}}
 {{- if eq .Values.tls.mode "self-signed" -}}
 {{- $_ := set $own "tls.names" (include "millrace.tlsNames" . | fromYamlArray) -}}
 {{- else -}}

@@ -96,6 +96,15 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
+{{/* The Secret with users and the secret of the services; empty: nobody has to sign. */}}
+{{- define "millrace.authSecret" -}}
+{{- if .Values.auth.existingSecret -}}
+{{- .Values.auth.existingSecret -}}
+{{- else if .Values.auth.users -}}
+{{- include "millrace.fullname" . }}-auth
+{{- end -}}
+{{- end -}}
+
 {{- define "millrace.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "millrace.fullname" .) .Values.serviceAccount.name -}}

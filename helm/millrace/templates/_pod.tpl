@@ -120,9 +120,35 @@ volumeMounts:
   - name: config
     mountPath: /etc/millrace/config
     readOnly: true
+  {{- if include "millrace.authSecret" $root }}
+  - name: auth
+    mountPath: /etc/millrace/auth
+    readOnly: true
+  {{- end }}
   {{- with concat (default list .mounts) $part.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end -}}
+
+{{/* Volumes that every pod has. Whole folders are mounted: what changes in them reaches a running pod. "secrets": keys
+of the Secret that this part may see. */}}
+{{- define "millrace.volumes" -}}
+- name: config
+  configMap:
+    name: {{ include "millrace.fullname" .root }}-{{ .component }}
+{{- with include "millrace.authSecret" .root }}
+- name: auth
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+    items:
+      {{- range $.secrets }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
+{{- end }}
+{{- with .part.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{/* A configuration file: what the chart sets, and over it what `config` of the part says. Argument: (list own part). */}}
