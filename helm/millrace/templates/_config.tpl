@@ -28,7 +28,18 @@ cluster.secret-file: /etc/millrace/auth/cluster-secret
 {{- $_ := set $own "metadata.home" (include "millrace.brokerSet" (list . 0)) -}}
 {{- $_ := set $own "nameserver.addresses" (include "millrace.nameservers" . | fromYamlArray) -}}
 {{- $_ := set $own "auto-create-topics" .Values.autoCreateTopics -}}
+{{- if not .Values.broker.persistence.enabled -}}
+{{- $_ := set $own "retention.size" (include "millrace.emptyDirLog" .) -}}
+{{- end -}}
 {{- include "millrace.configFile" (list $own .Values.broker) -}}
+{{- end -}}
+
+{{/* Six tenths of an emptyDir: its volume looks as large as the node's disk, and a pod that outgrows it is evicted. */}}
+{{- define "millrace.emptyDirLog" -}}
+{{- $size := .Values.broker.persistence.size -}}
+{{- $mebibytes := dict "M" 0.95 "Mi" 1.0 "G" 953.0 "Gi" 1024.0 "T" 953674.0 "Ti" 1048576.0 "P" 953674316.0
+    "Pi" 1073741824.0 -}}
+{{- mulf (regexFind "^[0-9.]+" $size) (get $mebibytes (regexFind "[MGTP]i?$" $size)) 0.6 | int64 }}MiB
 {{- end -}}
 
 {{- define "millrace.proxyConfig" -}}
