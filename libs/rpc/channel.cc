@@ -18,9 +18,25 @@ constexpr int kBackoffMinMillis = 100;
 constexpr int kBackoffMaxMillis = 1000;
 // gRPC's "min reconnect backoff" is the time that one attempt to connect may take, not a pause.
 constexpr int kConnectMillis = 2000;
-// A name is looked up again this often at most while nobody answers behind it. gRPC's own values, 30 s after a lookup
-// that found something and up to 120 s after one that did not, would outlast the restart of a peer at a new address.
-constexpr int kLookUpMillis = 1000;
+// While nobody answers, calls make gRPC look the name up again this often at most. Left to itself it waits 30 s after a
+// lookup that found something, and up to 120 s after several that found nothing: longer than the restart of a peer at
+// another address takes.
+constexpr int kLookUpMillis = 500;
+
+grpc::ChannelArguments Arguments(int message_bytes_max) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(message_bytes_max);
+  arguments.SetMaxSendMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a socket of its own
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kBackoffMinMillis);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kBackoffMaxMillis);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMillis);
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kLookUpMillis);
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // whether a call may be repeated is for its caller to know
+  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // peers are never behind the proxy of the environment
+  return arguments;
+}
 
 absl::Status ToAbsl(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
@@ -243,39 +259,35 @@ class GrpcChannel final : public Channel {
   std::shared_ptr<ClientCall> Open(absl::string_view method, HeaderList headers,
                                    std::shared_ptr<ClientStreamHandler> handler,
                                    std::optional<std::int64_t> timeout_millis);
-  void HurryIfDown();
+  std::shared_ptr<grpc::Channel> Usable();
 
   Shared shared_;
-  std::chrono::steady_clock::time_point hurried_ ABSL_GUARDED_BY(shared_.mu);
-  std::shared_ptr<grpc::Channel> channel_;
+  const std::string target_;
+  const grpc::ChannelArguments arguments_;
+  std::shared_ptr<grpc::Channel> channel_ ABSL_GUARDED_BY(shared_.mu);
+  std::chrono::steady_clock::time_point made_ ABSL_GUARDED_BY(shared_.mu);
 };
 
 GrpcChannel::GrpcChannel(const std::string& target, int message_bytes_max, std::shared_ptr<EventLoop> loop)
-    : shared_(std::move(loop)) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(message_bytes_max);
-  arguments.SetMaxSendMessageSize(-1);
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a socket of its own
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kBackoffMinMillis);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kBackoffMaxMillis);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMillis);
-  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kLookUpMillis);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // whether a call may be repeated is for its caller to know
-  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // peers are never behind the proxy of the environment
-  channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-}
+    : shared_(std::move(loop)),
+      target_(target),
+      arguments_(Arguments(message_bytes_max)),
+      channel_(grpc::CreateCustomChannel(target_, grpc::InsecureChannelCredentials(), arguments_)),
+      made_(std::chrono::steady_clock::now()) {}
 
-// Lets an attempt to connect, and a lookup of the name, begin now.
-void GrpcChannel::HurryIfDown() {
-  if (channel_->GetState(false) != GRPC_CHANNEL_TRANSIENT_FAILURE) return;
+// gRPC can be told to forget its pause before the next attempt to connect, but not the one before the next lookup: a
+// channel that fails is replaced by a new one. Calls in flight keep theirs.
+std::shared_ptr<grpc::Channel> GrpcChannel::Usable() {
+  std::shared_ptr<grpc::Channel> replaced;  // ends after the lock
+  base::MutexLock lock(shared_.mu);
   const auto now = std::chrono::steady_clock::now();
-  {
-    base::MutexLock lock(shared_.mu);
-    if (now - hurried_ < std::chrono::milliseconds(kLookUpMillis)) return;
-    hurried_ = now;
+  if (now - made_ >= std::chrono::milliseconds(kLookUpMillis) &&
+      channel_->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+    made_ = now;
+    replaced =
+        std::exchange(channel_, grpc::CreateCustomChannel(target_, grpc::InsecureChannelCredentials(), arguments_));
   }
-  grpc::experimental::ChannelResetConnectionBackoff(channel_.get());
+  return channel_;
 }
 
 GrpcChannel::~GrpcChannel() {
@@ -287,14 +299,14 @@ GrpcChannel::~GrpcChannel() {
 std::shared_ptr<ClientCall> GrpcChannel::Open(absl::string_view method, HeaderList headers,
                                               std::shared_ptr<ClientStreamHandler> handler,
                                               std::optional<std::int64_t> timeout_millis) {
-  HurryIfDown();
+  const std::shared_ptr<grpc::Channel> channel = Usable();
   auto call = std::make_shared<ClientCall>(shared_, std::move(handler));
   {
     base::MutexLock lock(shared_.mu);
     shared_.calls.emplace(call.get(), call);
     shared_.loop->Use();
   }
-  call->Start(*channel_, method, headers, timeout_millis);
+  call->Start(*channel, method, headers, timeout_millis);
   return call;
 }
 
