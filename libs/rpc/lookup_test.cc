@@ -36,8 +36,10 @@ class NameServer {
     close(socket_);
   }
   int port() const { return port_; }
-  int asked() {
+  // How often, after the next question or a moment without one.
+  int AskedNow() {
     base::MutexLock lock(mu_);
+    changed_.WaitFor(mu_, std::chrono::milliseconds(20));
     return asked_;
   }
   void Appear() {
@@ -65,6 +67,7 @@ class NameServer {
     std::string answer = query.substr(0, name_end + 4);
     base::MutexLock lock(mu_);
     asked_ += wants_ipv4 ? 1 : 0;
+    changed_.NotifyAll();
     answer[2] = static_cast<char>(0x81);
     answer[3] = static_cast<char>(there_ ? 0x80 : 0x83);  // no such name
     answer[7] = there_ && wants_ipv4 ? 1 : 0;
@@ -79,6 +82,7 @@ class NameServer {
   const int socket_;
   int port_ = 0;
   base::Mutex mu_;
+  base::CondVar changed_;
   int asked_ ABSL_GUARDED_BY(mu_) = 0;
   bool there_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;
@@ -87,8 +91,8 @@ class NameServer {
 class EchoService final : public Service {
  public:
   std::optional<CallKind> Kind(absl::string_view) const override { return CallKind::kUnary; }
-  void OnRequest(std::shared_ptr<ServerCall> call, std::string message) override {
-    call->WriteAndFinish(std::move(message));
+  void OnRequest(std::shared_ptr<ServerCall> call, absl::string_view message) override {
+    call->WriteAndFinish(std::string(message.data(), message.size()));
   }
   std::unique_ptr<StreamHandler> OnStream(std::shared_ptr<ServerCall>) override { return nullptr; }
 };
@@ -105,15 +109,15 @@ TEST(LookupTest, ANameThatIsNotThereIsLookedUpAgainSoon) {
       MakeChannel(absl::StrCat("dns://127.0.0.1:", names.port(), "/broker.example:", (*server)->port()), 1 << 20, loop);
 
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (names.asked() < 9) {
+  int asked = 0;
+  while (asked < 9) {
     ASSERT_FALSE(channel->CallAndWait("/t/Echo", {}, "hello", 60'000).ok());
-    ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "asked " << names.asked() << " times";
-    std::this_thread::yield();
+    asked = names.AskedNow();
+    ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "asked " << asked << " times";
   }
   names.Appear();
   while (!channel->CallAndWait("/t/Echo", {}, "hello", 60'000).ok()) {
-    ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "asked " << names.asked() << " times";
-    std::this_thread::yield();
+    ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "asked " << names.AskedNow() << " times";
   }
 }
 
