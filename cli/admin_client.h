@@ -11,7 +11,7 @@ namespace millrace::cli {
 // One call of millrace.admin.v1.Admin at --admin. Prints what went wrong and returns the exit code for it.
 template <typename Request, typename Response>
 int CallAdmin(Session& session, const std::string& method, const Request& request, Response& response) {
-  const auto channel = session.env.connect(session.admin);
+  const auto channel = session.Connect(session.admin);
   const auto answer = channel->CallAndWait("/millrace.admin.v1.Admin/" + method, {}, request.SerializeAsString(),
                                            session.timeout_millis);
   if (!answer.ok()) {

@@ -35,7 +35,7 @@ void MessagingService::OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::st
   MR_CHECK(method.has_value());  // Kind() let the call in
   ++metrics_.requests[static_cast<std::size_t>(*method)];
   const RequestContext context(std::move(call), *method);
-  if (const auto error = context.CheckClientId()) {
+  if (const auto error = Admit(parts_, context)) {
     if (*method == Method::kReceiveMessage) return EndWithStatus(parts_, context, *error);
     return Refuse(parts_, context, *error);
   }
