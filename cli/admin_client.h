@@ -12,7 +12,7 @@ namespace millrace::cli {
 // One call of millrace.admin.v1.Admin at --admin.
 template <typename Request, typename Response>
 Outcome AskAdmin(Session& session, const std::string& method, const Request& request, Response& response) {
-  const auto channel = session.env.connect(session.admin);
+  const auto channel = session.Connect(session.admin);
   const auto answer = channel->CallAndWait("/millrace.admin.v1.Admin/" + method, {}, request.SerializeAsString(),
                                            session.timeout_millis);
   if (!answer.ok()) {

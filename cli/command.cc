@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <ostream>
 
+#include "cli/credentials.h"
 #include "cli/exit_code.h"
 
 namespace millrace::cli {
@@ -63,12 +64,14 @@ void AddAdminOption(CLI::App& command, Session& session) {
   command.add_option("--admin", session.admin, "Admin address of a proxy, or the variable MILLRACE_ADMIN")
       ->type_name("HOST:PORT")
       ->capture_default_str();
+  AddCredentialOptions(command, session);
 }
 
 void AddProxyOption(CLI::App& command, Session& session) {
   command.add_option("--proxy", session.proxy, "Address of a proxy, or the variable MILLRACE_PROXY_ADDRESS")
       ->type_name("HOST:PORT")
       ->capture_default_str();
+  AddCredentialOptions(command, session);
 }
 
 void AddOutputOption(CLI::App& command, Session& session) {
@@ -82,6 +85,9 @@ int Run(std::vector<std::string> arguments, Environment& env) {
   Session session{.env = env,
                   .admin = VariableOr(env, "MILLRACE_ADMIN", "127.0.0.1:8083"),
                   .proxy = VariableOr(env, "MILLRACE_PROXY_ADDRESS", "127.0.0.1:8081"),
+                  .access_key = env.variable("MILLRACE_ACCESS_KEY"),
+                  .key_file = env.variable("MILLRACE_KEY_FILE"),
+                  .signer = nullptr,
                   .action = nullptr};
   CLI::App app(kDescription, "millrace");
   app.footer(kFooter);
@@ -103,6 +109,11 @@ int Run(std::vector<std::string> arguments, Environment& env) {
     return app.exit(error, env.out, env.err) == 0 ? kExitOk : kExitUsage;
   }
   if (!session.action) return Fail(session, kExitFailed, "this build has no `up`");
+  if (session.calls) {
+    auto signer = FindSigner(session);
+    if (!signer.ok()) return Fail(session, ExitCodeOf(signer.status()), std::string(signer.status().message()));
+    session.signer = *std::move(signer);
+  }
   return session.action();
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "auth/signing_channel.h"
 #include "base/clock.h"
 #include "rpc/transport.h"
 
@@ -30,10 +31,17 @@ struct Session {
   Environment& env;
   std::string admin;             // --admin
   std::string proxy;             // --proxy
+  std::string access_key;        // --access-key
+  std::string key_file;          // --key-file
   std::string output = "table";  // --output
   std::int64_t timeout_millis = 5'000;
+  bool calls = false;                              // the command calls a server
+  std::shared_ptr<const auth::CallSigner> signer;  // null: calls are not signed
   std::function<int()> action;
 
+  std::unique_ptr<rpc::Channel> Connect(const std::string& target) const {
+    return auth::Signed(env.connect(target), signer, target);
+  }
   bool json() const { return output == "json"; }
 };
 

@@ -102,7 +102,7 @@ std::string StatusText(const v2::Status& status) {
 MessageClient::MessageClient(Session& session)
     : session_(session),
       client_id_(absl::StrCat(HostName(), "@", getpid(), "@millrace@", base::HexUpper(base::RandomBytes(6)))),
-      channel_(session.env.connect(session.proxy)) {}
+      channel_(session.Connect(session.proxy)) {}
 
 Outcome MessageClient::Unreachable(const absl::Status& status) const {
   return {ExitCodeOf(status), absl::StrCat("no answer from the proxy at ", session_.proxy, " (", status.message(),

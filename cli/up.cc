@@ -7,6 +7,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "auth/auth_metrics.h"
+#include "auth/cluster_secret.h"
 #include "base/clock.h"
 #include "cli/exit_code.h"
 #include "config/loader.h"
@@ -29,6 +31,7 @@ namespace {
 // The keys of all roles, with defaults for one machine: loopback only, names created on first use.
 struct UpConfig {
   std::string data = "./data";
+  auth::ClusterSecretConfig cluster;
   process::ProcessConfig common{.http_listen = "127.0.0.1:5557", .log_level = "warn"};
   nameserver::NameserverConfig nameserver;
   broker::BrokerConfig broker;
@@ -48,6 +51,7 @@ struct UpConfig {
   static void Declare(config::Schema<UpConfig>& keys) {
     keys.Add("data", &UpConfig::data).Doc("Directory of everything that is kept.");
     keys.Include(&UpConfig::common);
+    keys.Include(&UpConfig::cluster);
     keys.Include(&UpConfig::nameserver);
     keys.Include(&UpConfig::broker);
     keys.Include(&UpConfig::proxy);
@@ -69,16 +73,18 @@ proxy::LinkClient::OpenStream InProcess(broker::LinkHub& hub, const base::Clock&
   };
 }
 
-void SayWhatNext(const std::string& proxy, const std::string& admin) {
+void SayWhatNext(const std::string& proxy, const std::string& admin, bool authentication) {
   const std::string where = proxy == "127.0.0.1:8081" ? "" : absl::StrCat(" --proxy ", proxy);
   const std::string at = admin == "127.0.0.1:8083" ? "" : absl::StrCat(" --admin ", admin);
+  const char* const keys = authentication ? "  export MILLRACE_ACCESS_KEY=... MILLRACE_SECRET_KEY=...\n" : "";
   std::printf(
       "\nSDKs connect to %s, plaintext or TLS. In another terminal:\n"
+      "%s"
       "  millrace message send hello --body 'first words'%s\n"
       "  millrace message receive hello --group readers%s\n"
       "  millrace group describe readers%s\n"
       "Ctrl-C stops.\n",
-      proxy.c_str(), where.c_str(), where.c_str(), at.c_str());
+      proxy.c_str(), keys, where.c_str(), where.c_str(), at.c_str());
   std::fflush(stdout);
 }
 
@@ -97,13 +103,16 @@ int RunUp(int argc, char** argv) {
 
   const base::SystemClock clock;
   const auto fs = io::MakePosixFileSystem();
-  auto nameserver = nameserver::Nameserver::Start(
-      {.listen = config.nameserver.listen, .expiry_millis = absl::ToInt64Milliseconds(config.nameserver.expiry)}, clock,
-      [] {});
+  const auto secret = auth::ClusterSecret::Open(config.cluster.secret_file, *fs, clock);
+  if (!secret.ok()) return Explain(secret.status());
+  auto nameserver = nameserver::Nameserver::Start({.listen = config.nameserver.listen,
+                                                   .expiry_millis = absl::ToInt64Milliseconds(config.nameserver.expiry),
+                                                   .secret = *secret},
+                                                  clock, [] {});
   broker::TopicAnnouncer topics;
   // The store first: a directory that another process holds is the more telling error than its ports.
   auto broker = broker::BrokerServer::Start(config.broker.Options(absl::StrCat("millrace up, process ", getpid())),
-                                            config.broker.listen, *fs, clock, topics);
+                                            config.broker.listen, *fs, clock, topics, nullptr, *secret);
   if (!broker.ok()) return Explain(broker.status());
   if (!nameserver.ok()) return Explain(nameserver.status());
   const std::string names = process::Dialable(config.nameserver.listen, (*nameserver)->port());
@@ -114,13 +123,15 @@ int RunUp(int argc, char** argv) {
                                .address = links,
                                .epoch = (*broker)->broker().epoch(),
                                .first_version = (*broker)->broker().start_number() << 32},
-      clock));
+      clock, [&](const std::string& target) { return auth::Signed(rpc::MakeChannel(target), *secret, target); }));
   auto proxy =
       proxy::Proxy::Start(config.proxy, config.broker.name, InProcess((*broker)->broker().links(), clock), *fs, clock);
   if (!proxy.ok()) return Explain(proxy.status());
 
   const http::CollectedBy metrics([&](http::MetricFamilies& families) {
     broker::CollectBroker((*broker)->broker(), families);
+    if ((*proxy)->users() != nullptr) auth::Collect(*(*proxy)->users(), families);
+    auth::Collect(secret->get(), families);
     http::CollectProcess(families);
   });
   auto page = http::HttpServer::Start(config.common.http_listen, {&metrics, nameserver->get()});
@@ -131,7 +142,7 @@ int RunUp(int argc, char** argv) {
   process::SayReady(absl::StrCat("up proxy=", clients, " admin=", admin,
                                  " http=", process::Dialable(config.common.http_listen, (*page)->port()),
                                  " broker=", links, " nameserver=", names, " data=", config.data));
-  SayWhatNext(clients, admin);
+  SayWhatNext(clients, admin, (*proxy)->users() != nullptr);
 
   process::WaitForStop();
   (*page)->SetReady(false);

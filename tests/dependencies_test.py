@@ -15,6 +15,7 @@ BIN = pathlib.Path(os.environ.get("MILLRACE_BIN", ROOT / "build/release/bin"))
 
 # Who may use whom. A new folder below libs/ needs a line here.
 LIBRARIES = {
+    "auth": {"base", "config", "http", "io", "rpc"},
     "base": set(),
     "io": {"base"},
     "config": {"base"},

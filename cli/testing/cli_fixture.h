@@ -62,7 +62,13 @@ class FakeServer {
 
   // Called with each request before it is answered: an answer can depend on what was asked.
   std::function<void(const std::string& method, const std::string& request)> on_request;
+  void Saw(rpc::HeaderList list) {
+    headers.clear();
+    for (const auto& [key, value] : list) headers[std::string(key)] = std::string(value);
+  }
+
   std::vector<std::pair<std::string, std::string>> requests;
+  std::map<std::string, std::string> headers;  // of the last call
 
  private:
   std::map<std::string, std::vector<Answer>> answers_;
@@ -89,12 +95,14 @@ class FakeStream final : public rpc::ClientStream {
 class FakeChannel final : public rpc::Channel {
  public:
   explicit FakeChannel(FakeServer& server) : server_(server) {}
-  std::unique_ptr<rpc::ClientStream> OpenStream(absl::string_view method, rpc::HeaderList,
+  std::unique_ptr<rpc::ClientStream> OpenStream(absl::string_view method, rpc::HeaderList headers,
                                                 std::shared_ptr<rpc::ClientStreamHandler> handler) override {
+    server_.Saw(headers);
     return std::make_unique<FakeStream>(server_, method, std::move(handler));
   }
-  absl::StatusOr<std::string> CallAndWait(absl::string_view method, rpc::HeaderList, std::string request,
+  absl::StatusOr<std::string> CallAndWait(absl::string_view method, rpc::HeaderList headers, std::string request,
                                           std::int64_t) override {
+    server_.Saw(headers);
     const FakeServer::Answer answer = server_.Handle(method, std::move(request));
     if (!answer.status.ok()) return answer.status;
     return answer.messages.at(0);

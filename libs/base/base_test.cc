@@ -19,6 +19,40 @@ TEST(DigestTest, Md5IsTheOneThatSdksCheck) {
   EXPECT_EQ(HexUpper({digest.data(), digest.size()}), "5D41402ABC4B2A76B9719D911017C592");
 }
 
+template <typename Mac>
+std::string HexOf(const Mac& mac) {
+  return HexUpper({mac.data(), mac.size()});
+}
+
+// Vectors of RFC 2202 and RFC 4231.
+TEST(DigestTest, HmacMatchesItsReferenceVectors) {
+  const std::string data = "what do ya want for nothing?", long_key(80, '\xaa');
+  EXPECT_EQ(HexOf(HmacSha1("Jefe", data)), "EFFCDF6AE5EB2FA2D27416D5F184DF9C259A7C79");
+  EXPECT_EQ(HexOf(HmacSha1(std::string(20, '\x0b'), "Hi There")), "B617318655057264E28BC0B6FB378C8EF146BE00");
+  EXPECT_EQ(HexOf(HmacSha1(long_key, "Test Using Larger Than Block-Size Key - Hash Key First")),
+            "AA4AE5E15272D00E95705637CE8A3B55ED402112");
+  EXPECT_EQ(HexOf(HmacSha1("", "")), "FBDB1D1B18AA6C08324B7D64B71FB76370690E1D");  // and no key of the call before
+  EXPECT_EQ(HexOf(HmacSha256("Jefe", data)), "5BDCC146BF60754E6A042426089575C75A003F089D2739839DEC58B964EC3843");
+  EXPECT_EQ(HexOf(HmacSha256(std::string(20, '\x0b'), "Hi There")),
+            "B0344C61D8DB38535CA8AFCEAF0BF12B881DC200C9833DA726E9376C2E32CFF7");
+}
+
+TEST(DigestTest, ComparesAllBytes) {
+  EXPECT_TRUE(EqualInConstantTime("", ""));
+  EXPECT_TRUE(EqualInConstantTime("abc", "abc"));
+  EXPECT_FALSE(EqualInConstantTime("abc", "abd"));
+  EXPECT_FALSE(EqualInConstantTime("abc", "xbc"));
+  EXPECT_FALSE(EqualInConstantTime("abc", "ab"));
+}
+
+TEST(DigestTest, HexIsReadInEitherCase) {
+  EXPECT_EQ(FromHex("00fFA9"), std::string("\0\xff\xa9", 3));
+  EXPECT_EQ(FromHex(""), "");
+  EXPECT_EQ(FromHex("0"), std::nullopt);
+  EXPECT_EQ(FromHex("0g"), std::nullopt);
+  EXPECT_EQ(FromHex("g0"), std::nullopt);
+}
+
 TEST(DigestTest, SipHashMatchesItsReferenceVector) {
   std::string key, data;
   for (char i = 0; i < 16; ++i) key.push_back(i);

@@ -1,6 +1,9 @@
 #include "base/digest.h"
 
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <sys/random.h>
 
 #include <bit>
@@ -10,6 +13,41 @@
 #include "base/check.h"
 
 namespace millrace::base {
+namespace {
+
+using MacContext = std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)>;
+
+// Looking algorithms up takes three times as long as a small MAC: once a thread and algorithm.
+MacContext MakeHmac(const char* digest) {
+  static EVP_MAC* const kHmac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+  MacContext context(EVP_MAC_CTX_new(kHmac), EVP_MAC_CTX_free);
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, const_cast<char*>(digest), 0),
+      OSSL_PARAM_construct_end()};
+  MR_CHECK(EVP_MAC_CTX_set_params(context.get(), parameters) == 1);
+  return context;
+}
+
+template <typename Mac>
+Mac Hmac(EVP_MAC_CTX* context, absl::string_view key, absl::string_view data) {
+  const auto bytes = [](absl::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); };
+  Mac mac{};
+  std::size_t size = mac.size();
+  const absl::string_view set = key.empty() ? absl::string_view("") : key;  // null would keep the key of before
+  MR_CHECK(EVP_MAC_init(context, bytes(set), set.size(), nullptr) == 1);
+  EVP_MAC_update(context, bytes(data), data.size());
+  EVP_MAC_final(context, reinterpret_cast<unsigned char*>(mac.data()), &size, mac.size());
+  return mac;
+}
+
+int DigitOf(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
 
 Md5Digest Md5(absl::string_view data) {
   // Looking the algorithm up costs more than a small digest: once a process.
@@ -58,6 +96,20 @@ std::uint64_t SipHash(absl::string_view key, absl::string_view data) {
   return v0 ^ v1 ^ v2 ^ v3;
 }
 
+Sha1Mac HmacSha1(absl::string_view key, absl::string_view data) {
+  thread_local const MacContext context = MakeHmac("SHA1");
+  return Hmac<Sha1Mac>(context.get(), key, data);
+}
+
+Sha256Mac HmacSha256(absl::string_view key, absl::string_view data) {
+  thread_local const MacContext context = MakeHmac("SHA256");
+  return Hmac<Sha256Mac>(context.get(), key, data);
+}
+
+bool EqualInConstantTime(absl::string_view a, absl::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
 std::string RandomBytes(std::size_t size) {
   std::string bytes(size, '\0');
   std::size_t got = 0;
@@ -77,6 +129,18 @@ std::string HexUpper(absl::string_view data) {
     hex.push_back(kDigits[static_cast<unsigned char>(c) & 15]);
   }
   return hex;
+}
+
+std::optional<std::string> FromHex(absl::string_view text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  std::string bytes;
+  bytes.reserve(text.size() / 2);
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    const int high = DigitOf(text[i]), low = DigitOf(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes.push_back(static_cast<char>(high << 4 | low));
+  }
+  return bytes;
 }
 
 }  // namespace millrace::base

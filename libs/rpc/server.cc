@@ -33,6 +33,7 @@ constexpr int kPingIntervalMinMillis = 10'000;
 struct Shared {
   std::vector<Service*> services;
   HealthService health;
+  std::function<absl::Status(const ServerCall&)> admit;
   grpc::AsyncGenericService generic;
   std::unique_ptr<UnaryMethods> unary;
   std::vector<std::unique_ptr<CallQueue>> queues;  // outlives `server`, as gRPC wants it
@@ -207,6 +208,9 @@ void GrpcCall::OnRequest(bool ok) {
   in_flight_ = true;
   Post(shared_, queue_);
   target_ = FindTarget(*shared_, method());
+  if (shared_->admit && !(target_ && target_->service == &shared_->health)) {
+    if (const absl::Status admitted = shared_->admit(*this); !admitted.ok()) return Finish(admitted);
+  }
   if (!target_) {
     return Finish(absl::UnimplementedError(absl::StrCat("method ", method(), " is not served on this port")));
   }
@@ -330,11 +334,12 @@ GrpcServer::GrpcServer(const ServerOptions& options, std::vector<Service*> servi
   using Connections = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
   shared_->services = std::move(services);
   shared_->services.push_back(&shared_->health);
+  shared_->admit = options.admit;
 
   loops_.push_back(options.loop != nullptr ? options.loop : std::make_shared<EventLoop>());
   grpc::ServerBuilder& builder = loops_[0]->builder();
   builder.RegisterAsyncGenericService(&shared_->generic);
-  shared_->unary = std::make_unique<UnaryMethods>(shared_->services);
+  shared_->unary = std::make_unique<UnaryMethods>(shared_->services, options.admit);
   builder.RegisterService(&shared_->unary->registration());
   builder.SetMaxReceiveMessageSize(options.message_bytes_max);
   builder.SetMaxSendMessageSize(-1);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ struct ServerOptions {
   int message_bytes_max = 16 << 20;
   int connections_max = 10'000;
   std::int64_t first_byte_timeout_millis = 10'000;  // a connection that says nothing is closed
+  // Asked at the start of every call but those of gRPC health; a call that is not let in ends with the answer and
+  // reaches no service. From transport threads, several at once; never blocks. Null: all are let in.
+  std::function<absl::Status(const ServerCall&)> admit;
 };
 
 // A listening port that serves `services` (asked in order for a method) plus gRPC health (grpc.health.v1).

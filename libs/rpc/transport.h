@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 // What our services see of a transport: bytes and metadata in, bytes or a stream of bytes out. No gRPC type crosses
 // this header, so another HTTP/2 transport fits under the same handlers.
@@ -97,7 +98,7 @@ class ClientStreamHandler {
   virtual void OnEnded(const absl::Status& status) = 0;
 };
 
-using HeaderList = std::initializer_list<std::pair<absl::string_view, absl::string_view>>;
+using HeaderList = absl::Span<const std::pair<absl::string_view, absl::string_view>>;
 
 // A client's connection to one target; reconnects by itself. Thread-safe.
 // Lifetime. Destruction cancels the calls in flight and waits for their OnEnded, so it must not happen inside a

@@ -55,7 +55,8 @@ grpc_byte_buffer* ToBuffer(std::string bytes) {
 
 }  // namespace
 
-UnaryMethods::UnaryMethods(const std::vector<Service*>& services) {
+UnaryMethods::UnaryMethods(const std::vector<Service*>& services, std::function<absl::Status(const ServerCall&)> admit)
+    : admit_(std::move(admit)) {
   for (Service* service : services) {
     for (std::string& name : service->FrequentMethods()) methods_.push_back({std::move(name), service, nullptr});
   }
@@ -145,10 +146,15 @@ void UnaryCall::OnRequest(bool ok) {
     link_ = &methods_->unanswered_;
     *link_ = this;
   }
+  const absl::Status admitted = methods_->admit_ ? methods_->admit_(*this) : absl::OkStatus();
   if (request_ == nullptr) {
-    return Finish(absl::InvalidArgumentError(absl::StrCat("method ", method(), " takes one request, none came")));
+    return Finish(!admitted.ok()
+                      ? admitted
+                      : absl::InvalidArgumentError(absl::StrCat("method ", method(), " takes one request, none came")));
   }
-  {
+  if (!admitted.ok()) {
+    Finish(admitted);
+  } else {
     const RequestText request(request_);
     method_.service->OnRequest(self_, request.text());
   }

@@ -26,7 +26,8 @@ class UnaryCall;
 // Lifetime. Calls share it. Registered with the builder before the server starts; Post() after.
 class UnaryMethods {
  public:
-  explicit UnaryMethods(const std::vector<Service*>& services);
+  // `admit`: that of ServerOptions; may be null.
+  UnaryMethods(const std::vector<Service*>& services, std::function<absl::Status(const ServerCall&)> admit);
 
   grpc::Service& registration() { return registration_; }
 
@@ -55,6 +56,7 @@ class UnaryMethods {
 
   static void PostOne(const std::shared_ptr<UnaryMethods>& methods, const Method& method, CallQueue& queue);
 
+  const std::function<absl::Status(const ServerCall&)> admit_;
   std::vector<Method> methods_;
   Registration registration_;
   grpc_server* server_ = nullptr;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "auth/cluster_secret.h"
 #include "services/broker/broker.h"
 #include "rpc/server.h"
 
@@ -13,16 +14,20 @@ namespace millrace::broker {
 // A broker behind its port.
 class BrokerServer {
  public:
-  // `loop`: serves links; null: one of its own. Errors of Broker::Open and rpc::StartServer.
-  static absl::StatusOr<std::unique_ptr<BrokerServer>> Start(const BrokerOptions& options, const std::string& listen,
-                                                             io::FileSystem& fs, const base::Clock& clock,
-                                                             TopicListener& topics,
-                                                             std::shared_ptr<rpc::EventLoop> loop = nullptr) {
+  // `loop`: serves links; null: one of its own. `secret`: what callers must have; null: nothing. Errors of Broker::Open
+  // and rpc::StartServer.
+  static absl::StatusOr<std::unique_ptr<BrokerServer>> Start(
+      const BrokerOptions& options, const std::string& listen, io::FileSystem& fs, const base::Clock& clock,
+      TopicListener& topics, std::shared_ptr<rpc::EventLoop> loop = nullptr,
+      std::shared_ptr<const auth::ClusterSecret> secret = nullptr) {
     std::unique_ptr<BrokerServer> made(new BrokerServer());
     auto broker = Broker::Open(options, fs, clock, topics);
     if (!broker.ok()) return broker.status();
     made->broker_ = *std::move(broker);
-    auto server = rpc::StartServer({.address = listen, .loop = std::move(loop), .message_bytes_max = 64 << 20},
+    auto server = rpc::StartServer({.address = listen,
+                                    .loop = std::move(loop),
+                                    .message_bytes_max = 64 << 20,
+                                    .admit = auth::AdmitBy(std::move(secret))},
                                    {&made->broker_->links()});
     if (!server.ok()) return server.status();
     made->server_ = *std::move(server);

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "auth/auth_metrics.h"
+#include "auth/cluster_secret.h"
 #include "base/clock.h"
 #include "config/loader.h"
 #include "http/http_server.h"
@@ -38,24 +40,29 @@ int Main(int argc, char** argv) {
   process::BlockSignals();
   process::ProcessConfig common;
   MainConfig main_config;
+  auth::ClusterSecretConfig cluster_config;
   BrokerConfig broker_config;
   config::Loader loader("millrace-broker", "Stores and delivers messages.");
   loader.Add(common);
   loader.Add(main_config);
+  loader.Add(cluster_config);
   loader.Add(broker_config);
   if (const int done = config::LoadOrExit(loader, argc, argv); done >= 0) return done;
   process::SetUp(common, loader);
 
   const base::SystemClock clock;
   const auto fs = io::MakePosixFileSystem();
+  const auto secret = auth::ClusterSecret::Open(cluster_config.secret_file, *fs, clock);
+  if (!secret.ok()) return Explain(secret.status());
   TopicAnnouncer topics;
   const auto loop = rpc::MakeEventLoop();
   auto server = BrokerServer::Start(broker_config.Options(absl::StrCat("millrace-broker, process ", getpid())),
-                                    broker_config.listen, *fs, clock, topics, loop);
+                                    broker_config.listen, *fs, clock, topics, loop, *secret);
   if (!server.ok()) return Explain(server.status());
   const Broker& broker = (*server)->broker();
-  const http::CollectedBy metrics([&broker](http::MetricFamilies& families) {
+  const http::CollectedBy metrics([&broker, &secret](http::MetricFamilies& families) {
     CollectBroker(broker, families);
+    auth::Collect(secret->get(), families);
     http::CollectProcess(families);
   });
   auto page = http::HttpServer::Start(common.http_listen, {&metrics});
@@ -68,7 +75,9 @@ int Main(int argc, char** argv) {
                                .address = broker_config.advertise.empty() ? address : broker_config.advertise,
                                .epoch = broker.epoch(),
                                .first_version = broker.start_number() << 32},
-      clock, [&loop](const std::string& target) { return rpc::MakeChannel(target, 16 << 20, loop); }));
+      clock, [&](const std::string& target) {
+        return auth::Signed(rpc::MakeChannel(target, 16 << 20, loop), *secret, target);
+      }));
   (*page)->SetReady(true);
   process::SayReady(
       absl::StrCat("broker grpc=", address, " http=", process::Dialable(common.http_listen, (*page)->port())));

@@ -19,8 +19,9 @@ absl::StatusOr<std::unique_ptr<Nameserver>> Nameserver::Start(const NameserverOp
                                                               const base::Clock& clock,
                                                               std::function<void()> on_ready) {
   std::unique_ptr<Nameserver> nameserver(new Nameserver(options, clock, std::move(on_ready)));
-  auto server = rpc::StartServer({.address = options.listen, .threads = 1, .message_bytes_max = 64 << 20},
-                                 {&nameserver->service_});
+  auto server = rpc::StartServer(
+      {.address = options.listen, .threads = 1, .message_bytes_max = 64 << 20, .admit = auth::AdmitBy(options.secret)},
+      {&nameserver->service_});
   if (!server.ok()) return server.status();
   nameserver->server_ = *std::move(server);
   nameserver->thread_ = std::thread([raw = nameserver.get()] { raw->Run(); });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "auth/cluster_secret.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include <prometheus/collectable.h>
@@ -19,7 +20,8 @@ namespace millrace::nameserver {
 struct NameserverOptions {
   std::string listen = "0.0.0.0:9876";
   std::int64_t expiry_millis = 10'000;
-  std::vector<std::string> expect;  // broker sets to wait for before it is ready, at most 15 s
+  std::vector<std::string> expect;                    // broker sets to wait for before it is ready, at most 15 s
+  std::shared_ptr<const auth::ClusterSecret> secret;  // what callers must have; null: nothing
 };
 
 // A nameserver behind its port. As a Collectable it answers a scrape with its own metrics.

@@ -146,6 +146,12 @@ std::optional<rpc::CallKind> AdminService::Kind(absl::string_view method) const 
 void AdminService::OnRequest(Call call, absl::string_view message) {
   const Handler handler = FindHandler(call->method());
   MR_CHECK(handler != nullptr);
+  if (users_ != nullptr) {
+    // The status is the first field of every answer.
+    if (const auto refusal = users_->Check(*call)) {
+      return Refuse<v1::TopicResponse>(*call, {model::ErrorCode::kUnauthorized, refusal->text});
+    }
+  }
   (this->*handler)(std::move(call), message);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "auth/user_file.h"
 #include "base/clock.h"
 #include "core/events.h"
 #include "link/frame.h"
@@ -21,10 +22,12 @@ namespace millrace::proxy {
 // Errors.    In-band: a number of the v2 enum Code and a text. What the broker refuses comes through as it said it.
 // Updates.   Read, changed, written: of two updates of one name at the same moment the later one counts whole.
 // Threads.   OnRequest from any thread; answers come from the link's thread. Never blocks.
-// Lifetime.  `link` and `clock` outlive the service, the service every call.
+// Lifetime.  `link`, `clock` and `users` outlive the service, the service every call.
 class AdminService final : public rpc::Service {
  public:
-  AdminService(BrokerLink& link, const base::Clock& clock) : link_(link), clock_(clock) {}
+  // `users`: who may call; null: anybody.
+  AdminService(BrokerLink& link, const base::Clock& clock, const auth::UserFile* users = nullptr)
+      : link_(link), clock_(clock), users_(users) {}
 
   std::optional<rpc::CallKind> Kind(absl::string_view method) const override;
   void OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::string_view message) override;
@@ -63,6 +66,7 @@ class AdminService final : public rpc::Service {
 
   BrokerLink& link_;
   const base::Clock& clock_;
+  const auth::UserFile* const users_;
 };
 
 }  // namespace millrace::proxy

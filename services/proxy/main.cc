@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "auth/auth_metrics.h"
+#include "auth/cluster_secret.h"
 #include "base/clock.h"
 #include "config/loader.h"
 #include "http/http_server.h"
@@ -35,23 +37,28 @@ int Main(int argc, char** argv) {
   process::BlockSignals();
   process::ProcessConfig common;
   MainConfig main_config;
+  auth::ClusterSecretConfig cluster_config;
   ProxyConfig proxy_config;
   config::Loader loader("millrace-proxy", "What clients talk to: apache.rocketmq.v2 for every official SDK.");
   loader.Add(common);
   loader.Add(main_config);
+  loader.Add(cluster_config);
   loader.Add(proxy_config);
   if (const int done = config::LoadOrExit(loader, argc, argv); done >= 0) return done;
   process::SetUp(common, loader);
 
   const base::SystemClock clock;
   const auto fs = io::MakePosixFileSystem();
+  const auto secret = auth::ClusterSecret::Open(cluster_config.secret_file, *fs, clock);
+  if (!secret.ok()) return Explain(secret.status());
   const auto loop = rpc::MakeEventLoop();
-  RoutedLink routes({.nameservers = main_config.nameservers}, clock, loop);
+  RoutedLink routes({.nameservers = main_config.nameservers}, clock, loop, *secret);
   auto proxy = Proxy::Start(proxy_config, "", routes.Opener(), *fs, clock, loop);
   if (!proxy.ok()) return Explain(proxy.status());
   const Proxy& serving = **proxy;
-  const http::CollectedBy metrics([&serving](http::MetricFamilies& families) {
+  const http::CollectedBy metrics([&serving, &secret](http::MetricFamilies& families) {
     CollectProxy(serving, families);
+    auth::Collect(secret->get(), families);
     http::CollectProcess(families);
   });
   auto page = http::HttpServer::Start(common.http_listen, {&metrics});

@@ -35,8 +35,10 @@ void MessagingService::OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::st
   MR_CHECK(method.has_value());  // Kind() let the call in
   ++metrics_.requests[static_cast<std::size_t>(*method)];
   const RequestContext context(std::move(call), *method);
-  if (const auto error = context.CheckClientId()) {
-    if (*method == Method::kReceiveMessage) return EndWithStatus(parts_, context, *error);
+  if (const auto error = Admit(parts_, context)) {
+    // One status and nothing else is what clients expect for UNAUTHORIZED (contract 2.3).
+    const bool status_alone = *method != Method::kReceiveMessage || error->code == model::ErrorCode::kUnauthorized;
+    if (!status_alone) return EndWithStatus(parts_, context, *error);
     return Refuse(parts_, context, *error);
   }
   Dispatch(context, message);

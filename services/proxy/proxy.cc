@@ -36,11 +36,16 @@ absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(const ProxyConfig& config, c
                                                     const base::Clock& clock, std::shared_ptr<rpc::EventLoop> loop) {
   MR_ASSIGN_OR_RETURN(const rpc::TlsIdentity identity, FindTlsIdentity(config, fs));
   std::unique_ptr<Proxy> proxy(new Proxy(config, broker_set, std::move(open), clock));
+  if (!config.users_file.empty()) {
+    MR_ASSIGN_OR_RETURN(proxy->users_, auth::UserFile::Open(config.users_file, fs));
+  }
   // What routes fall back to is only known once the port is: clients nearly always name what they dialled.
   const std::string shown = process::Dialable(config.listen, 8081);
   proxy->service_ = std::make_unique<MessagingService>(
-      ServiceOptions{.auto_create_topics = config.auto_create_topics, .store_host = shown}, *proxy->directory_, clock);
-  proxy->admin_ = std::make_unique<AdminService>(*proxy->link_, clock);
+      ServiceOptions{
+          .auto_create_topics = config.auto_create_topics, .store_host = shown, .users = proxy->users_.get()},
+      *proxy->directory_, clock);
+  proxy->admin_ = std::make_unique<AdminService>(*proxy->link_, clock, proxy->users_.get());
   MR_ASSIGN_OR_RETURN(proxy->clients_, rpc::StartServer({.address = config.listen,
                                                          .tls = identity,
                                                          .loop = std::move(loop),

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
+#include "auth/user_file.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "io/file_system.h"
@@ -22,7 +23,7 @@ namespace millrace::proxy {
 class Proxy {
  public:
   // `open`: how links reach the broker set `broker_set`. `loop`: serves clients first of all; null: one of its own.
-  // Errors are those of rpc::StartServer and FindTlsIdentity.
+  // Errors are those of rpc::StartServer, FindTlsIdentity and auth::UserFile.
   static absl::StatusOr<std::unique_ptr<Proxy>> Start(const ProxyConfig& config, const std::string& broker_set,
                                                       LinkClient::OpenStream open, io::FileSystem& fs,
                                                       const base::Clock& clock,
@@ -35,6 +36,7 @@ class Proxy {
   const ProxyMetrics& metrics() const { return service_->metrics(); }
   const ClientRegistry& clients() const { return service_->clients(); }
   const LinkClient& link() const { return *link_; }
+  const auth::UserFile* users() const { return users_.get(); }  // null: authentication is off
 
   // Drains: health says NOT_SERVING, long polls end, calls in flight are finished, then streams and ports close.
   void Stop();
@@ -46,6 +48,7 @@ class Proxy {
 
   const ProxyConfig config_;
   const base::Clock& clock_;
+  std::unique_ptr<auth::UserFile> users_;
   std::unique_ptr<LinkClient> link_;
   std::unique_ptr<SingleSetDirectory> directory_;
   std::unique_ptr<MessagingService> service_;

@@ -2,10 +2,10 @@
 
 #include <string>
 
+#include "auth/auth_metrics.h"
 #include "services/proxy/method.h"
 
 namespace millrace::proxy {
-
 void CollectProxy(const Proxy& proxy, http::MetricFamilies& families) {
   const ProxyMetrics& metrics = proxy.metrics();
   const auto number = [](const auto& value) { return static_cast<double>(value); };
@@ -32,6 +32,7 @@ void CollectProxy(const Proxy& proxy, http::MetricFamilies& families) {
                  number(metrics.telemetry_streams.load()));
   families.Gauge("millrace_proxy_clients", "Clients seen in the last two minutes.", number(proxy.clients().clients()));
   families.Gauge("millrace_proxy_link_up", "1: the link to the broker is up.", proxy.ready());
+  if (proxy.users() != nullptr) auth::Collect(*proxy.users(), families);
 }
 
 }  // namespace millrace::proxy

@@ -21,6 +21,7 @@ struct ProxyConfig {
   std::vector<std::string> tls_names;
   absl::Duration stop_delay = absl::ZeroDuration();
   int drain_seconds = 5;
+  std::string users_file;
 
   static void Declare(config::Schema<ProxyConfig>& keys) {
     keys.Add("proxy.listen", &ProxyConfig::listen)
@@ -56,6 +57,11 @@ struct ProxyConfig {
     keys.Add("proxy.drain-seconds", &ProxyConfig::drain_seconds)
         .Doc("How long a stop waits for calls in flight.")
         .Range(0, 300);
+    keys.Add("auth.users-file", &ProxyConfig::users_file)
+        .Doc(
+            "YAML file of the users (accessKey and secretKey) that may call the ports for clients and administrators. "
+            "Read again when it changes. Empty: anybody may.")
+        .Example("/etc/millrace/auth/users.yaml");
   }
 
   absl::Status Validate() const {

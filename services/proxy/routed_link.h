@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "auth/signing_channel.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "naming/route_watcher.h"
@@ -21,13 +22,14 @@ namespace millrace::proxy {
 // Lifetime. Outlives the link that uses Opener(); StopWatching() before the link goes.
 class RoutedLink {
  public:
-  // Everything it dials is served by `loop`.
-  RoutedLink(naming::RouteWatcherOptions options, const base::Clock& clock, std::shared_ptr<rpc::EventLoop> loop)
+  // Everything it dials is served by `loop`, and signed by `signer` unless that is null.
+  RoutedLink(naming::RouteWatcherOptions options, const base::Clock& clock, std::shared_ptr<rpc::EventLoop> loop,
+             std::shared_ptr<const auth::CallSigner> signer = nullptr)
       : clock_(clock),
         loop_(std::move(loop)),
+        signer_(std::move(signer)),
         watcher_(
-            std::move(options), clock, [] {},
-            [this](const std::string& target) { return rpc::MakeChannel(target, 64 << 20, loop_); }) {}
+            std::move(options), clock, [] {}, [this](const std::string& target) { return Dial(target); }) {}
   ~RoutedLink() { StopWatching(); }
 
   LinkClient::OpenStream Opener() {
@@ -71,6 +73,9 @@ class RoutedLink {
   }
 
  private:
+  std::unique_ptr<rpc::Channel> Dial(const std::string& target) const {
+    return auth::Signed(rpc::MakeChannel(target, 64 << 20, loop_), signer_, target);
+  }
   std::shared_ptr<rpc::Channel> ChannelNow() {
     const auto sets = watcher_.sets();
     if (sets.empty()) return nullptr;
@@ -78,13 +83,14 @@ class RoutedLink {
     base::MutexLock lock(mu_);
     if (channel_ == nullptr || address != address_) {
       address_ = address;
-      channel_ = rpc::MakeChannel(address, 64 << 20, loop_);
+      channel_ = Dial(address);
     }
     return channel_;
   }
 
   const base::Clock& clock_;
   const std::shared_ptr<rpc::EventLoop> loop_;
+  const std::shared_ptr<const auth::CallSigner> signer_;
   naming::RouteWatcher watcher_;
   base::Mutex mu_;
   base::CondVar stop_signal_;

@@ -1,9 +1,20 @@
 #include "services/proxy/service_parts.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "services/proxy/answers.h"
 
 namespace millrace::proxy {
+
+std::optional<model::Error> Admit(const ServiceParts& parts, const RequestContext& context) {
+  if (parts.options.users != nullptr) {
+    if (auto refusal = parts.options.users->Check(context.call())) {
+      return model::Error{model::ErrorCode::kUnauthorized, std::move(refusal->text)};
+    }
+  }
+  return context.CheckClientId();
+}
 
 void NoteRefusal(const ServiceParts& parts, const RequestContext& context, const model::Error& error) {
   ++parts.metrics.refused[static_cast<std::size_t>(context.method())];

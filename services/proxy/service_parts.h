@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "auth/user_file.h"
 #include "base/clock.h"
 #include "model/error.h"
 #include "services/proxy/client_registry.h"
@@ -22,6 +24,7 @@ struct ServiceOptions {
   int port = 8081;
   std::string store_host = "127.0.0.1:8081";  // system_properties.store_host of delivered messages
   IngressLimits limits;
+  const auth::UserFile* users = nullptr;  // who may call; null: anybody. Outlives the service.
 };
 
 // What the handlers of the service share. Everything outlives the calls.
@@ -33,6 +36,9 @@ struct ServiceParts {
   ProxyMetrics& metrics;
   RefusalLog& refusals;
 };
+
+// Whether the call may go on: it comes from a user (when authentication is on), and it says which client it is.
+std::optional<model::Error> Admit(const ServiceParts& parts, const RequestContext& context);
 
 // Counts and logs a refused request.
 void NoteRefusal(const ServiceParts& parts, const RequestContext& context, const model::Error& error);

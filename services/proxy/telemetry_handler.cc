@@ -88,7 +88,8 @@ void TelemetryStream::Start() {
   });
   // One SDK waits for the headers before it writes its settings.
   context_.call().SendInitialMetadata();
-  if (const auto error = context_.CheckClientId()) {
+  if (const auto error = Admit(parts_, context_)) {
+    refused_ = true;
     NoteRefusal(parts_, context_, *error);
     context_.call().Write(ErrorAnswer(*error));
     return context_.call().Finish(absl::OkStatus());
@@ -97,7 +98,7 @@ void TelemetryStream::Start() {
 }
 
 void TelemetryStream::OnMessage(const std::string& bytes) {
-  if (context_.CheckClientId()) return;  // refused at the start; this came before the client knew
+  if (refused_) return;  // this came before the client knew
   v2::TelemetryCommand command;
   if (!command.ParseFromString(bytes)) {
     return RefuseSettings(

@@ -42,6 +42,7 @@ class TelemetryStream final : public CommandStream, public std::enable_shared_fr
 
   const ServiceParts& parts_;
   const RequestContext context_;
+  bool refused_ = false;  // by Start()
 
   base::Mutex mu_;
   SettingsPtr settings_ ABSL_GUARDED_BY(mu_);                            // the last that were answered

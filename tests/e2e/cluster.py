@@ -120,10 +120,40 @@ class Process:
 class Cluster:
     """What both kinds of cluster share: the command line client and the list of processes."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, users=None, secret=None):
+        """`users`, `secret`: contents of the user file and of the secret between services; None: off."""
         self.directory = directory
         self.processes = {}
+        self.keys = None  # (access key, secret key) of the command line client
         os.makedirs(directory, exist_ok=True)
+        self._users_file = self._write("users.yaml", users)
+        self._secret_file = self._write("secret", secret)
+
+    def _write(self, name, content):
+        """Replaces a file in one step; its path."""
+        if content is None:
+            return None
+        path = os.path.join(self.directory, name)
+        with open(path + ".new", "w") as file:
+            file.write(content)
+        os.rename(path + ".new", path)
+        return path
+
+    def write_users(self, content):
+        self._write("users.yaml", content)
+
+    def _security(self, users=False):
+        """Flags of a process."""
+        flags = ["--cluster.secret-file", self._secret_file] if self._secret_file else []
+        return flags + (["--auth.users-file", self._users_file] if users and self._users_file else [])
+
+    @staticmethod
+    def environment(keys):
+        """Variables of a client that has these keys."""
+        variables = {name: text for name, text in os.environ.items() if not name.startswith("MILLRACE_")}
+        if keys:
+            variables.update(MILLRACE_ACCESS_KEY=keys[0], MILLRACE_SECRET_KEY=keys[1])
+        return variables
 
     def _add(self, name, program, *arguments):
         command = [os.path.join(BIN, program), *arguments]
@@ -151,7 +181,8 @@ class Cluster:
     def cli(self, *arguments):
         """Runs `millrace ARGUMENTS --admin …` and returns its standard output."""
         command = [os.path.join(BIN, "millrace"), *arguments, "--admin", self.admin()]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+                              env=self.environment(self.keys))
         if done.returncode != 0:
             raise AssertionError(f"{' '.join(command)} exited with {done.returncode}: "
                                  f"{done.stderr.strip() or done.stdout.strip()}")
@@ -187,7 +218,7 @@ class UpCluster(Cluster):
     def start(self):
         ports = {key: free_port() for key in ("proxy", "admin", "http", "broker", "nameserver")}
         arguments = ["up", "--data", os.path.join(self.directory, "data"),
-                     "--tls.certificate-out", self._certificate("up")]
+                     "--tls.certificate-out", self._certificate("up"), *self._security(users=True)]
         for key, port in ports.items():
             arguments += [f"--{key}.listen", f"127.0.0.1:{port}"]
         self._add("up", "millrace", *arguments).start()
@@ -199,6 +230,9 @@ class UpCluster(Cluster):
 
     def admin(self):
         return self.processes["up"].addresses["admin"]
+
+    def nameserver_address(self):
+        return self.processes["up"].addresses["nameserver"]
 
     def _proxies(self):
         return [("up", self.endpoints())]
@@ -228,21 +262,24 @@ class FiveCluster(Cluster):
         return f"127.0.0.1:{self.ports[name]}"
 
     def _command(self, name):
-        http = ["--http.listen", f"127.0.0.1:{free_port()}"]
+        common = ["--http.listen", f"127.0.0.1:{free_port()}", *self._security(users=name.startswith("proxy"))]
         if name.startswith("nameserver"):
-            return ["millrace-nameserver", "--nameserver.listen", self.address(name), *http]
+            return ["millrace-nameserver", "--nameserver.listen", self.address(name), *common]
         if name == "broker":
             return ["millrace-broker", "--broker.listen", self.address(name), "--broker.name", "broker-a",
                     "--metadata.home", "broker-a", "--broker.data", os.path.join(self.directory, "data"),
-                    "--nameserver.addresses", self.nameservers, *http]
+                    "--nameserver.addresses", self.nameservers, *common]
         return ["millrace-proxy", "--proxy.listen", self.address(name),
                 "--proxy.data", os.path.join(self.directory, name),
                 "--admin.listen", f"127.0.0.1:{self.admin_ports[name]}",
                 "--nameserver.addresses", self.nameservers,
-                "--tls.certificate-out", self._certificate(name), *http]
+                "--tls.certificate-out", self._certificate(name), *common]
 
     def endpoints(self):
         return self.address("proxy-1") + ";" + self.address("proxy-2")
+
+    def nameserver_address(self):
+        return self.nameservers
 
     def admin(self):
         for name in ("proxy-1", "proxy-2"):

@@ -17,6 +17,7 @@ import tempfile
 import time
 import traceback
 
+import auth
 import exchange
 import faults
 from cluster import BIN, MODES
@@ -45,7 +46,7 @@ def run_case(name, function, repeats):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("suite", choices=sorted(SDKS) + ["kill", "drain", "relay", "idle"])
+    parser.add_argument("suite", choices=sorted(SDKS) + ["auth", "kill", "drain", "relay", "idle"])
     parser.add_argument("--mode", choices=sorted(MODES) + ["all"], default="all")
     parser.add_argument("--only", default="", help="cases: basic, tls, failures; separated by commas")
     parser.add_argument("--repeats", type=int, default=1, help="how often a failed case is run again")
@@ -66,9 +67,11 @@ def main():
         return 1
     seed = random.randrange(1000000) if options.seed is None else options.seed
     directory = options.keep or tempfile.mkdtemp(prefix="millrace-e2e-")
+    modes = sorted(MODES, reverse=True) if options.mode == "all" else [options.mode]
     if options.suite in SDKS:
-        modes = sorted(MODES, reverse=True) if options.mode == "all" else [options.mode]
         cases = exchange.suites(options.suite, modes, [c for c in options.only.split(",") if c], directory)
+    elif options.suite == "auth":
+        cases = auth.suites(modes, directory)
     else:
         cases = faults.suites(options.suite, directory, os.environ.get("E2E_LONG", "0") not in ("", "0"), seed)
     failed = [name for name, function in cases if not run_case(name, function, options.repeats)]

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from cluster import ROOT, die_with_parent, wait_for
+from cluster import ROOT, Cluster, die_with_parent, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VENV_PYTHON = os.path.join(ROOT, "build", "venv", "bin", "python")
@@ -55,7 +55,7 @@ def available():
 class Agent:
     """A running agent. Its lines are kept in memory and in DIRECTORY/NAME.jsonl."""
 
-    def __init__(self, directory, language, command, name, roots=None, **options):
+    def __init__(self, directory, language, command, name, roots=None, keys_of=None, **options):
         self.name = name
         self.language = language
         self.lines = []
@@ -63,7 +63,7 @@ class Agent:
         self._path = os.path.join(directory, name + ".jsonl")
         home = os.path.join(directory, name + ".home")
         os.makedirs(home, exist_ok=True)
-        environment = dict(os.environ, HOME=home)
+        environment = dict(Cluster.environment(keys_of), HOME=home)
         arguments = list(SDKS[language].command)
         if language == "java":
             arguments.insert(1, f"-Duser.home={home}")

@@ -22,6 +22,7 @@ class Stack {
   struct Options {
     bool auto_create_topics = false;
     bool async_flush = false;
+    std::string users;  // content of the user file; empty: authentication is off
   };
 
   explicit Stack(const Options& options) : options_(options) {
@@ -33,6 +34,10 @@ class Stack {
     config.listen = "127.0.0.1:0";
     config.admin_listen = "127.0.0.1:0";
     config.auto_create_topics = options.auto_create_topics;
+    if (!options.users.empty()) {
+      WriteUsers(options.users);
+      config.users_file = UsersPath();
+    }
     auto started = proxy::Proxy::Start(
         config, "broker-a", [this](const std::shared_ptr<link::Session>& mine) { Join(mine); }, *disk_, clock_);
     MR_CHECK(started.ok());
@@ -54,6 +59,9 @@ class Stack {
   broker::Broker& broker() { return *broker_; }
   proxy::Proxy& proxy() { return *proxy_; }
 
+  // The proxy looks at the file every two seconds of real time.
+  void WriteUsers(const std::string& users) { MR_CHECK(io::ReplaceFile(*disk_, UsersPath(), users).ok()); }
+
   // As a kill of the broker and a start on its directory.
   void RestartBroker() {
     broker_.reset();
@@ -61,6 +69,8 @@ class Stack {
   }
 
  private:
+  std::string UsersPath() const { return directory_ + "/users.yaml"; }
+
   class NoTopics final : public broker::TopicListener {
    public:
     void OnTopic(const core::TopicConfig&) override {}

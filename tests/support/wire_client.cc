@@ -16,15 +16,6 @@ constexpr absl::string_view kService = "/apache.rocketmq.v2.MessagingService/";
 
 using Header = std::pair<absl::string_view, absl::string_view>;
 
-// A HeaderList cannot be built at run time, so each length has its own.
-template <typename Then, typename... Headers>
-auto WithHeaders(const std::vector<Header>& all, const Then& then, const Headers&... taken) {
-  if (all.size() == sizeof...(taken)) return then(rpc::HeaderList{taken...});
-  if constexpr (sizeof...(taken) < 8) return WithHeaders(all, then, taken..., all[sizeof...(taken)]);
-  std::fprintf(stderr, "more than eight headers\n");
-  std::abort();
-}
-
 std::vector<Header> Listed(const std::map<std::string, std::string>& headers) {
   std::vector<Header> all;
   for (const auto& [key, value] : headers) all.emplace_back(key, value);
@@ -80,16 +71,12 @@ WireClient::WireClient(int port, const std::string& client_id)
       channel_(rpc::MakeChannel(absl::StrCat("127.0.0.1:", port))) {}
 
 absl::StatusOr<std::string> WireClient::CallBytes(absl::string_view method, std::string request) {
-  return WithHeaders(Listed(headers), [&](rpc::HeaderList list) {
-    return channel_->CallAndWait(absl::StrCat(kService, method), list, std::move(request), kPatienceMillis);
-  });
+  return channel_->CallAndWait(absl::StrCat(kService, method), Listed(headers), std::move(request), kPatienceMillis);
 }
 
 std::unique_ptr<WireClient::Stream> WireClient::Open(absl::string_view method) {
   auto heard = std::make_shared<WireStream>();
-  auto call = WithHeaders(Listed(headers), [&](rpc::HeaderList list) {
-    return channel_->OpenStream(absl::StrCat(kService, method), list, heard);
-  });
+  auto call = channel_->OpenStream(absl::StrCat(kService, method), Listed(headers), heard);
   return std::make_unique<Stream>(std::move(heard), std::move(call));
 }
 

@@ -102,7 +102,8 @@ class Counter:
 
 
 def configuration(options):
-    return ClientConfiguration(options.endpoints, Credentials())
+    keys = Credentials(os.environ.get("MILLRACE_ACCESS_KEY", ""), os.environ.get("MILLRACE_SECRET_KEY", ""))
+    return ClientConfiguration(options.endpoints, keys)
 
 
 def build_message(options, seq):

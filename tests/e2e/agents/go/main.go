@@ -44,7 +44,10 @@ func (o options) config() *rmq.Config {
 	return &rmq.Config{
 		Endpoint:      o.text("endpoints"),
 		ConsumerGroup: o.text("group"),
-		Credentials:   &credentials.SessionCredentials{},
+		Credentials: &credentials.SessionCredentials{
+			AccessKey:    os.Getenv("MILLRACE_ACCESS_KEY"),
+			AccessSecret: os.Getenv("MILLRACE_SECRET_KEY"),
+		},
 	}
 }
 

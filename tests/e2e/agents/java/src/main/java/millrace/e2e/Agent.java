@@ -15,6 +15,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.rocketmq.client.apis.ClientConfiguration;
+import org.apache.rocketmq.client.apis.ClientConfigurationBuilder;
+import org.apache.rocketmq.client.apis.StaticSessionCredentialsProvider;
 
 /**
  * Agent of the end-to-end tests on the official Java SDK. Commands, options and output lines are the
@@ -45,8 +47,14 @@ final class Agent {
   }
 
   static ClientConfiguration configuration(Options options) {
-    return ClientConfiguration.newBuilder().setEndpoints(options.text("endpoints"))
-        .enableSsl(options.on("tls")).build();
+    ClientConfigurationBuilder configuration =
+        ClientConfiguration.newBuilder().setEndpoints(options.text("endpoints")).enableSsl(options.on("tls"));
+    String accessKey = System.getenv("MILLRACE_ACCESS_KEY");
+    if (accessKey != null) {
+      configuration.setCredentialProvider(
+          new StaticSessionCredentialsProvider(accessKey, System.getenv("MILLRACE_SECRET_KEY")));
+    }
+    return configuration.build();
   }
 
   /** The in-band status code inside an SDK exception, 0 where there is none (outcome unknown). */
