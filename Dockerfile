@@ -39,8 +39,8 @@ LABEL org.opencontainers.image.vendor="Millrace" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
-# All of it can be overridden: a flag beats a variable. Addresses listen on 0.0.0.0 by default.
-ENV MILLRACE_LOG_FORMAT=json
+# A file, since flags, variables and another --config come before it.
+ENV MILLRACE_CONFIG=/etc/millrace/millrace.yaml
 WORKDIR /var/lib/millrace
 USER 65532:65532
 STOPSIGNAL SIGTERM
@@ -56,7 +56,6 @@ FROM runtime AS broker
 COPY --from=roots /roots/millrace-broker/ /
 LABEL org.opencontainers.image.title="millrace-broker" \
       org.opencontainers.image.description="Stores and delivers messages"
-ENV MILLRACE_BROKER_DATA=/var/lib/millrace
 EXPOSE 10911 5557
 ENTRYPOINT ["/usr/bin/millrace-broker"]
 
@@ -78,10 +77,6 @@ FROM runtime AS all
 COPY --from=roots /roots/all/ /
 LABEL org.opencontainers.image.title="millrace-all" \
       org.opencontainers.image.description="All roles of Millrace in one process, and every program"
-ENV MILLRACE_DATA=/var/lib/millrace \
-    MILLRACE_PROXY_LISTEN=0.0.0.0:8081 \
-    MILLRACE_ADMIN_LISTEN=0.0.0.0:8083 \
-    MILLRACE_HTTP_LISTEN=0.0.0.0:5557
 EXPOSE 8081 8083 5557
 ENTRYPOINT ["/usr/bin/millrace"]
 CMD ["up"]
