@@ -21,7 +21,10 @@ TARGETS = ("nameserver", "broker", "proxy", "cli")
 
 
 def provide(directory, report, build=True):
-    """Options of helm that name the images; None when there is no way to get them. `build`: also makes and loads them."""
+    """Options of helm that name the images; None when there is no way to get them.
+
+    `build`: makes and loads them too.
+    """
     options = shlex.split(os.environ.get("HELM_OPTIONS", ""))
     load = shlex.split(os.environ.get("MILLRACE_LOAD_IMAGES", ""))
     if not load:

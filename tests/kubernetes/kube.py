@@ -40,7 +40,8 @@ class Forward:
     def __init__(self, kube, target, port):
         self.local = free_port()
         self.address = f"127.0.0.1:{self.local}"
-        self._child = subprocess.Popen(["kubectl", "-n", kube.namespace, "port-forward", target, f"{self.local}:{port}"],
+        self._child = subprocess.Popen(["kubectl", "-n", kube.namespace, "port-forward", target,
+                                        f"{self.local}:{port}"],
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                        text=True, preexec_fn=die_with_parent)
         first = self._child.stdout.readline()
