@@ -50,7 +50,7 @@ class UnderLoad:
 
     def text(self):
         return (f"{self.sent} sends acknowledged, none lost; {len(self.failed)} failed; "
-                f"longest time without an answered send {self.silence:.1f} s")
+                f"longest time without an answered send {self.silence:.2f} s")
 
     def none_failed(self):
         if self.failed:

@@ -50,9 +50,6 @@ class Forward:
             raise AssertionError(f"port-forward {target} {port}: {first.strip()}")
         threading.Thread(target=self._child.stdout.read, daemon=True).start()  # it talks about every connection
 
-    def alive(self):
-        return self._child.poll() is None
-
     def close(self):
         self._child.kill()
         self._child.wait()

@@ -106,9 +106,10 @@ class Release(Cluster):
         return self.cluster_ip() or self.node_port()
 
     def admin(self):
-        """Of a proxy that lives, by a port-forward that is made anew when it has ended."""
-        if self._admin is None or not self._admin.alive() or not reachable(self._admin.address):
-            self._admin = self.kube.forward(f"service/{NAME}-proxy-admin", 8083)
+        """By a new port-forward: one to a pod that is gone still listens."""
+        if self._admin:
+            self._admin.close()
+        self._admin = self.kube.forward(f"service/{NAME}-proxy-admin", 8083)
         return self._admin.address
 
     def set_secret(self, name, kind, files):
