@@ -16,7 +16,7 @@ DATA ?= data
 # One after the other: they share the machine and the folders below build/.
 .NOTPARALLEL:
 .PHONY: help build run test test-all test-release test-kills test-long test-deep test-asan test-tsan test-thread-safety \
-  example bench fuzz clean
+  test-image test-kubernetes example bench fuzz clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -68,6 +68,13 @@ test-thread-safety: ## Compile with Clang's thread-safety analysis; needs clang-
 	  cmake --preset thread-safety >/dev/null && ninja -C build/thread-safety $(PROGRAMS) && \
 	  echo 'thread-safety: the programs compile without a warning'; \
 	else echo 'skipped: thread-safety (no clang++-16; apt-get install clang-16)'; fi
+
+test-image: ## Build every image of the Dockerfile with docker or podman, look into it and run it
+	python3 -B tests/image/image_test.py
+
+test-kubernetes: build test-image ## Images and chart on the cluster of KUBECONFIG (tests/kubernetes/README.md)
+	@scripts/install-test-deps
+	python3 -B -u tests/kubernetes/run.py
 
 example: ## With `make run` in another terminal: two official SDKs exchange the lines of a text file
 	@scripts/install-test-deps python java

@@ -14,29 +14,35 @@ DRAIN_SECONDS = 100
 
 
 class Load:
-    """Per language a sender, and one consumer in each of two groups: simple and push."""
+    """Per language a sender, and one consumer in each of two groups: simple and push.
 
-    def __init__(self, agents, cluster, endpoints=None, rate=30):
+    `suffix` of the names of topic and groups: a load on a cluster that has had another one.
+    """
+
+    def __init__(self, agents, cluster, endpoints=None, rate=30, languages=None, suffix=""):
         self.agents = agents
         self.cluster = cluster
         self.endpoints = endpoints or cluster.endpoints()
-        cluster.create_topic(TOPIC)
+        self.languages = languages or available()
+        self.topic = TOPIC + suffix
+        self._suffix = suffix
+        cluster.create_topic(self.topic)
         for group in GROUPS:
-            cluster.create_group(group)
+            cluster.create_group(group + suffix)
         self.consumers = []
-        for language in available():
-            self.consumers.append(self._start(language, "simple", group="simple", invisible=10, wait=5,
+        for language in self.languages:
+            self.consumers.append(self._start(language, "simple", group="simple" + suffix, invisible=10, wait=5,
                                               workers=2))
-            self.consumers.append(self._start(language, "push", group="push", workers=4))
+            self.consumers.append(self._start(language, "push", group="push" + suffix, workers=4))
         self.senders = [self._start(language, "send", rate=rate, workers=4, sizes="200,1,5000")
-                        for language in available()]
+                        for language in self.languages]
         for agent in self.senders + self.consumers:
             agent.wait_ready()
         self.wait_progress("the start")
 
     def _start(self, language, command, **options):
         return self.agents.start(language, command, f"{language}-{command}", endpoints=self.endpoints,
-                                 topic=TOPIC, tls="off", **options)
+                                 topic=self.topic, tls="off", **options)
 
     def wait_progress(self, what):
         """Every sender has a send acknowledged, and every group a delivery, that began after now."""
@@ -46,7 +52,7 @@ class Load:
                      RECOVER_SECONDS, lambda: f"{agent.name} sends after {what}: {agent.summary()}")
         for group in GROUPS:
             wait_for(lambda: any(line["t"] > since for agent in self.consumers for line in
-                                 agent.of("deliver") if line["group"] == group),
+                                 agent.of("deliver") if line["group"] == group + self._suffix),
                      RECOVER_SECONDS, f"group {group} receives after {what}")
 
     def acknowledged(self):
@@ -56,7 +62,8 @@ class Load:
         return [line for agent in self.senders for line in agent.of("send") if not line["ok"]]
 
     def _lacking(self, agents, group):
-        seen = {line["uid"] for agent in agents for line in agent.of("deliver") if line["group"] == group}
+        seen = {line["uid"] for agent in agents for line in agent.of("deliver")
+                if line["group"] == group + self._suffix}
         return self.acknowledged() - seen
 
     def finish(self, drained=GROUPS):
@@ -66,18 +73,19 @@ class Load:
         groups = list(drained)
         for group in groups:
             self._drain(self.consumers, group)
-        if "python" in available():  # it sees queue and offset of each message
+        if "python" in self.languages:  # it sees queue and offset of each message
             audit = self.agents.start("python", "simple", "audit", endpoints=self.cluster.endpoints(),
-                                      topic=TOPIC, group="audit", tls="off", wait=5, workers=4)
+                                      topic=self.topic, group="audit" + self._suffix, tls="off", wait=5, workers=4)
             self._drain([audit], "audit")
             groups.append("audit")
         lines = self.agents.history()
-        lines += [{"op": "group", "group": group, "topic": TOPIC, "drained": True} for group in groups]
+        lines += [{"op": "group", "group": group + self._suffix, "topic": self.topic, "drained": True}
+                  for group in groups]
         print(verify(lines, strict=False).text(), flush=True)
 
     def report_lacking(self, group):
         lacking = len(self._lacking(self.consumers, group))
-        print(f"group {group} lacks {lacking}: {self.cluster.describe_group(group)}", flush=True)
+        print(f"group {group} lacks {lacking}: {self.cluster.describe_group(group + self._suffix)}", flush=True)
 
     def _drain(self, agents, group):
         """Waits until nothing is lacking, or nothing comes any more: the checker says what is missing."""

@@ -53,9 +53,12 @@ def available():
 
 
 class Agent:
-    """A running agent. Its lines are kept in memory and in DIRECTORY/NAME.jsonl."""
+    """A running agent. Its lines are kept in memory and in DIRECTORY/NAME.jsonl.
 
-    def __init__(self, directory, language, command, name, roots=None, keys_of=None, **options):
+    `prefix`: words before its command line, which run it in another network.
+    """
+
+    def __init__(self, directory, language, command, name, roots=None, keys_of=None, prefix=(), **options):
         self.name = name
         self.language = language
         self.lines = []
@@ -72,6 +75,7 @@ class Agent:
         arguments += [command, "--name", name]
         for key, value in options.items():
             arguments += ["--" + key.replace("_", "-"), str(value)]
+        arguments = [*prefix, *arguments]
         self._errors = open(os.path.join(directory, name + ".err"), "ab")
         self._child = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                        stderr=self._errors, env=environment, preexec_fn=die_with_parent)
@@ -158,8 +162,9 @@ class Agent:
 class Agents:
     """All agents of one test, ended together."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, prefix=()):
         self.directory = directory
+        self.prefix = prefix
         self.all = []
         os.makedirs(directory, exist_ok=True)
 
@@ -174,7 +179,7 @@ class Agents:
             agent.stop(seconds=5)
 
     def start(self, language, command, name, **options):
-        agent = Agent(self.directory, language, command, name, **options)
+        agent = Agent(self.directory, language, command, name, prefix=self.prefix, **options)
         self.all.append(agent)
         return agent
 
