@@ -157,27 +157,12 @@ void AdminService::OnRequest(Call call, absl::string_view message) {
 
 std::unique_ptr<rpc::StreamHandler> AdminService::OnStream(Call) { return nullptr; }
 
-void AdminService::Ask(link::Op op, std::string payload, std::int64_t timeout_millis, Then then) {
-  link_.Call(op, std::move(payload), timeout_millis, [then = std::move(then)](const link::Record& record) {
-    const auto reply = link::Decode<link::Reply>(record.payload);
-    if (!reply) {
-      return then(model::Error{model::ErrorCode::kInternalServerError,
-                               absl::StrCat("the broker's answer of ", record.payload.size(),
-                                            " bytes does not decode; "
-                                            "run broker and proxy of the same or adjacent releases")});
-    }
-    if (reply->code != v2::OK) {
-      return then(model::Error{static_cast<model::ErrorCode>(reply->code),
-                               std::string(reply->text.data(), reply->text.size())});
-    }
-    then(std::string(reply->payload.data(), reply->payload.size()));
-  });
+void AdminService::Ask(link::Op op, std::string payload, std::int64_t timeout_millis, BrokerAnswer then) {
+  AskBroker(link_, op, std::move(payload), timeout_millis, std::move(then));
 }
 
-void AdminService::Query(const rpc::ServerCall& call, core::QueryKind kind, absl::string_view name, Then then) {
-  std::string payload;
-  link::Encode(link::MetadataRequest{static_cast<std::uint32_t>(kind), name, {}}, payload);
-  Ask(link::Op::kQuery, std::move(payload), TimeoutOf(call), std::move(then));
+void AdminService::Query(const rpc::ServerCall& call, core::QueryKind kind, absl::string_view name, BrokerAnswer then) {
+  QueryBroker(link_, kind, name, TimeoutOf(call), std::move(then));
 }
 
 void AdminService::CreateTopic(Call call, const v1::CreateTopicRequest& request) {

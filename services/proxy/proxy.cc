@@ -46,14 +46,15 @@ absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(const ProxyConfig& config, c
           .auto_create_topics = config.auto_create_topics, .store_host = shown, .users = proxy->users_.get()},
       *proxy->directory_, clock);
   proxy->admin_ = std::make_unique<AdminService>(*proxy->link_, clock, proxy->users_.get());
+  proxy->scaler_ = std::make_unique<ScalerService>(*proxy->link_, clock);
   MR_ASSIGN_OR_RETURN(proxy->clients_, rpc::StartServer({.address = config.listen,
                                                          .tls = identity,
                                                          .loop = std::move(loop),
                                                          .threads = config.threads,
                                                          .connections_max = config.connections_max},
                                                         {proxy->service_.get()}));
-  MR_ASSIGN_OR_RETURN(proxy->admins_,
-                      rpc::StartServer({.address = config.admin_listen, .threads = 1}, {proxy->admin_.get()}));
+  MR_ASSIGN_OR_RETURN(proxy->admins_, rpc::StartServer({.address = config.admin_listen, .threads = 1},
+                                                       {proxy->admin_.get(), proxy->scaler_.get()}));
   proxy->thread_ = std::thread([raw = proxy.get()] { raw->Run(); });
   return proxy;
 }
@@ -85,6 +86,7 @@ void Proxy::Run() {
       if (stopping_) return;
     }
     service_->Tick();
+    scaler_->Tick();
   }
 }
 
@@ -99,6 +101,7 @@ void Proxy::Stop() {
   if (thread_.joinable()) thread_.join();
   service_->BeginDrain();
   service_->EndStreams();
+  scaler_->EndStreams();
   clients_->Shutdown(config_.drain_seconds * 1'000);
   admins_->Shutdown(1'000);
 }

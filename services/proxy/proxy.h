@@ -14,11 +14,12 @@
 #include "services/proxy/link_client.h"
 #include "services/proxy/messaging_service.h"
 #include "services/proxy/proxy_config.h"
+#include "services/proxy/scaler_service.h"
 #include "services/proxy/single_set_directory.h"
 
 namespace millrace::proxy {
 
-// A proxy behind its two ports: clients, and administrators.
+// A proxy behind its two ports: clients, and administrators (autoscalers among them).
 // Lifetime. `clock` outlives it. Destruction stops at once.
 class Proxy {
  public:
@@ -53,6 +54,7 @@ class Proxy {
   std::unique_ptr<SingleSetDirectory> directory_;
   std::unique_ptr<MessagingService> service_;
   std::unique_ptr<AdminService> admin_;
+  std::unique_ptr<ScalerService> scaler_;
   std::unique_ptr<rpc::Server> clients_, admins_;
 
   base::Mutex mu_;
