@@ -70,7 +70,8 @@ inline constexpr HistogramBounds kLatencyNanos{
     100'000,       250'000,       500'000,       1'000'000,      2'500'000,     5'000'000,
     10'000'000,    25'000'000,    50'000'000,    100'000'000,    250'000'000,   500'000'000,
     1'000'000'000, 2'500'000'000, 5'000'000'000, 10'000'000'000, 30'000'000'000};
-// Milliseconds: RocketMQ's buckets of rocketmq_rpc_latency.
-inline constexpr HistogramBounds kRpcMillis{1, 3, 5, 7, 10, 100, 1'000, 2'000, 3'000};
+// Nanoseconds: RocketMQ's buckets of rocketmq_rpc_latency, 1 ms to 3 s.
+inline constexpr HistogramBounds kRpcNanos{1'000'000,   3'000'000,     5'000'000,     7'000'000,    10'000'000,
+                                           100'000'000, 1'000'000'000, 2'000'000'000, 3'000'000'000};
 
 }  // namespace millrace::base

@@ -1,31 +1,20 @@
 #include "services/proxy/proxy.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "http/metric_families.h"
 #include "process/process.h"
 #include "services/proxy/tls_identity.h"
 
 namespace millrace::proxy {
-namespace {
-
-std::string HostName() {
-  char host[256] = {};
-  gethostname(host, sizeof host - 1);
-  return host;
-}
-
-}  // namespace
 
 Proxy::Proxy(const ProxyConfig& config, const std::string& broker_set, LinkClient::OpenStream open,
              const base::Clock& clock)
-    : config_(config), clock_(clock) {
-  link_ = std::make_unique<LinkClient>(
-      LinkClient::Options{.proxy_name = config.name.empty() ? HostName() : config.name}, clock, std::move(open));
+    : config_(config), name_(config.name.empty() ? http::HostName() : config.name), clock_(clock) {
+  link_ = std::make_unique<LinkClient>(LinkClient::Options{.proxy_name = name_}, clock, std::move(open));
   directory_ = std::make_unique<SingleSetDirectory>(
       SingleSetDirectory::Options{.broker = broker_set, .auto_create_topics = config.auto_create_topics}, *link_,
       clock);

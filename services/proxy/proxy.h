@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <thread>
@@ -34,6 +35,9 @@ class Proxy {
   int port() const { return clients_->port(); }
   int admin_port() const { return admins_->port(); }
   bool ready() const { return link_->up(); }
+  const std::string& name() const { return name_; }
+  rpc::ConnectionCounts connections() const { return clients_->connections(); }
+  std::size_t routes() const { return directory_->topics(); }
   const ProxyMetrics& metrics() const { return service_->metrics(); }
   const ClientRegistry& clients() const { return service_->clients(); }
   const LinkClient& link() const { return *link_; }
@@ -48,6 +52,7 @@ class Proxy {
   void Run();
 
   const ProxyConfig config_;
+  const std::string name_;
   const base::Clock& clock_;
   std::unique_ptr<auth::UserFile> users_;
   std::unique_ptr<LinkClient> link_;
