@@ -235,21 +235,27 @@ void AdminService::DescribeTopic(Call call, const v1::DescribeTopicRequest& requ
   });
 }
 
-void AdminService::ListTopics(Call call, const v1::ListTopicsRequest&) {
+void AdminService::ListTopics(Call call, const v1::ListTopicsRequest& request) {
   using Response = v1::ListTopicsResponse;
-  Query(*call, core::QueryKind::kTopics, "", [call](const model::Result<std::string>& found) {
-    if (!found.ok()) return Refuse<Response>(*call, found.error());
-    std::map<std::string, core::TopicConfig> topics;
-    const bool readable = ForEachItem(*found, [&topics](absl::string_view item) {
-      auto config = core::DecodeTopic(item);
-      if (config) topics.insert_or_assign(config->name, *config);
-      return config.has_value();
-    });
-    if (!readable) return RefuseUnreadable<Response>(*call, "the list of topics");
-    Response response;
-    for (const auto& [name, config] : topics) ToProto(config, *response.add_topics());
-    Finish(*call, std::move(response));
-  });
+  Query(*call, core::QueryKind::kTopics, "",
+        [call, system = request.system()](const model::Result<std::string>& found) {
+          if (!found.ok()) return Refuse<Response>(*call, found.error());
+          std::map<std::string, core::TopicConfig> topics;
+          const bool readable = ForEachItem(*found, [&topics](absl::string_view item) {
+            auto config = core::DecodeTopic(item);
+            if (config) topics.insert_or_assign(config->name, *config);
+            return config.has_value();
+          });
+          if (!readable) return RefuseUnreadable<Response>(*call, "the list of topics");
+          Response response;
+          for (const auto& [name, config] : topics) {
+            const bool is_system =
+                model::IsSystemTopic(name) ||
+                (model::IsDeadLetterTopic(name) && model::IsSystemGroup(model::GroupOfDeadLetterTopic(name)));
+            if (system || !is_system) ToProto(config, *response.add_topics());
+          }
+          Finish(*call, std::move(response));
+        });
 }
 
 template <typename Response>
@@ -326,21 +332,24 @@ void AdminService::DescribeGroup(Call call, const v1::DescribeGroupRequest& requ
         });
 }
 
-void AdminService::ListGroups(Call call, const v1::ListGroupsRequest&) {
+void AdminService::ListGroups(Call call, const v1::ListGroupsRequest& request) {
   using Response = v1::ListGroupsResponse;
-  Query(*call, core::QueryKind::kGroups, "", [call](const model::Result<std::string>& found) {
-    if (!found.ok()) return Refuse<Response>(*call, found.error());
-    std::map<std::string, core::GroupConfig> groups;
-    const bool readable = ForEachItem(*found, [&groups](absl::string_view item) {
-      auto config = core::DecodeGroup(item);
-      if (config) groups.insert_or_assign(config->name, *config);
-      return config.has_value();
-    });
-    if (!readable) return RefuseUnreadable<Response>(*call, "the list of groups");
-    Response response;
-    for (const auto& [name, config] : groups) ToProto(config, *response.add_groups());
-    Finish(*call, std::move(response));
-  });
+  Query(*call, core::QueryKind::kGroups, "",
+        [call, system = request.system()](const model::Result<std::string>& found) {
+          if (!found.ok()) return Refuse<Response>(*call, found.error());
+          std::map<std::string, core::GroupConfig> groups;
+          const bool readable = ForEachItem(*found, [&groups](absl::string_view item) {
+            auto config = core::DecodeGroup(item);
+            if (config) groups.insert_or_assign(config->name, *config);
+            return config.has_value();
+          });
+          if (!readable) return RefuseUnreadable<Response>(*call, "the list of groups");
+          Response response;
+          for (const auto& [name, config] : groups) {
+            if (system || !model::IsSystemGroup(name)) ToProto(config, *response.add_groups());
+          }
+          Finish(*call, std::move(response));
+        });
 }
 
 void AdminService::DeleteGroup(Call call, const v1::DeleteGroupRequest& request) {

@@ -36,6 +36,7 @@ absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(const ProxyConfig& config, c
       *proxy->directory_, clock);
   proxy->admin_ = std::make_unique<AdminService>(*proxy->link_, clock, proxy->users_.get());
   proxy->scaler_ = std::make_unique<ScalerService>(*proxy->link_, clock);
+  if (config.canary) proxy->canary_ = std::make_shared<Canary>(*proxy->link_, clock, proxy->name_);
   MR_ASSIGN_OR_RETURN(proxy->clients_, rpc::StartServer({.address = config.listen,
                                                          .tls = identity,
                                                          .loop = std::move(loop),
@@ -55,6 +56,7 @@ Proxy::~Proxy() {
   }
   stop_signal_.NotifyAll();
   if (thread_.joinable()) thread_.join();
+  if (canary_ != nullptr) canary_->Stop();
   if (service_ != nullptr) {
     service_->BeginDrain();
     service_->EndStreams();
@@ -76,6 +78,7 @@ void Proxy::Run() {
     }
     service_->Tick();
     scaler_->Tick();
+    if (canary_ != nullptr) canary_->Tick();
   }
 }
 
@@ -88,6 +91,7 @@ void Proxy::Stop() {
   }
   stop_signal_.NotifyAll();
   if (thread_.joinable()) thread_.join();
+  if (canary_ != nullptr) canary_->Stop();
   service_->BeginDrain();
   service_->EndStreams();
   scaler_->EndStreams();

@@ -12,6 +12,7 @@
 #include "io/file_system.h"
 #include "rpc/server.h"
 #include "services/proxy/admin_service.h"
+#include "services/proxy/canary.h"
 #include "services/proxy/link_client.h"
 #include "services/proxy/messaging_service.h"
 #include "services/proxy/proxy_config.h"
@@ -42,6 +43,7 @@ class Proxy {
   const ClientRegistry& clients() const { return service_->clients(); }
   const LinkClient& link() const { return *link_; }
   const auth::UserFile* users() const { return users_.get(); }  // null: authentication is off
+  const Canary* canary() const { return canary_.get(); }  // null: off
 
   // Drains: health says NOT_SERVING, long polls end, calls in flight are finished, then streams and ports close.
   void Stop();
@@ -60,6 +62,7 @@ class Proxy {
   std::unique_ptr<MessagingService> service_;
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ScalerService> scaler_;
+  std::shared_ptr<Canary> canary_;  // null: off
   std::unique_ptr<rpc::Server> clients_, admins_;
 
   base::Mutex mu_;

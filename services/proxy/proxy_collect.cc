@@ -152,6 +152,16 @@ void CollectLink(const Proxy& proxy, MetricFamilies& families) {
   families.Gauge("millrace_proxy_routes", "Topics that the proxy has a route of.", Number(proxy.routes()));
 }
 
+void CollectCanary(const Canary& canary, MetricFamilies& families) {
+  for (const bool ok : {true, false}) {
+    const Labels result{{"result", ok ? "ok" : "failed"}};
+    families.Counter("millrace_canary_sends_total", "Messages of the canary.", Number(canary.sends(ok)), result);
+    families.Counter("millrace_canary_acknowledgements_total", "Its acknowledgements.", Number(canary.acks(ok)),
+                     result);
+  }
+  families.Histogram("millrace_canary_end_to_end_seconds", "From the send to its delivery.", canary.end_to_end(), 1e9);
+}
+
 }  // namespace
 
 std::vector<prometheus::MetricFamily> ProxyPage::Collect() const {
@@ -163,6 +173,7 @@ std::vector<prometheus::MetricFamily> ProxyPage::Collect() const {
   CollectLink(proxy_, families);
   families.Declare("millrace_proxy_route_age_seconds", "Since this nameserver's last sign of life.", MetricType::Gauge);
   if (proxy_.users() != nullptr) auth::Collect(*proxy_.users(), families);
+  if (proxy_.canary() != nullptr) CollectCanary(*proxy_.canary(), families);
   if (more_) more_(families);
   return families.Take();
 }
