@@ -12,6 +12,7 @@ class Clock {
   virtual ~Clock() = default;
   virtual std::int64_t WallMillis() const = 0;       // since 1970-01-01T00:00:00Z
   virtual std::int64_t MonotonicMillis() const = 0;  // since an arbitrary point
+  virtual std::int64_t MonotonicNanos() const = 0;   // since the same point
 };
 
 // Thread-safe.
@@ -19,6 +20,7 @@ class SystemClock final : public Clock {
  public:
   std::int64_t WallMillis() const override;
   std::int64_t MonotonicMillis() const override;
+  std::int64_t MonotonicNanos() const override;
 };
 
 // Stands still until it is moved. Thread-safe.
@@ -27,6 +29,7 @@ class ManualClock final : public Clock {
   explicit ManualClock(std::int64_t wall_millis = 1'700'000'000'000) : wall_(wall_millis), monotonic_(1'000) {}
   std::int64_t WallMillis() const override { return wall_; }
   std::int64_t MonotonicMillis() const override { return monotonic_; }
+  std::int64_t MonotonicNanos() const override { return monotonic_ * 1'000'000; }
   void Advance(std::int64_t millis) {
     wall_ += millis;
     monotonic_ += millis;

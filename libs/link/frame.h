@@ -59,6 +59,7 @@ struct Record {
   std::uint16_t flags = 0;
   std::uint32_t budget_millis = 0;  // remaining time of the request; 0: none given
   absl::string_view payload;
+  std::int64_t taken_nanos = 0;  // not in the frame: when a reply was taken from the link, monotonic; 0: not said
 };
 
 inline void AppendRecord(std::string& frame, const Record& record) {

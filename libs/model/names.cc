@@ -108,7 +108,7 @@ std::optional<Error> ValidateTopic(absl::string_view full_name) {
 
 std::optional<Error> ValidateConsumerGroup(absl::string_view full_name) {
   if (auto error = Check(kGroupRule, full_name)) return error;
-  if (absl::StartsWith(full_name, kSystemGroupPrefix)) {
+  if (IsSystemGroup(full_name)) {
     return Error{ErrorCode::kIllegalConsumerGroup,
                  absl::StrCat("consumer group ", Quoted(full_name), " starts with ", kSystemGroupPrefix,
                               ", which is reserved for the system: use another name")};
@@ -148,6 +148,8 @@ bool IsSystemTopic(absl::string_view name) {
   return absl::StartsWith(name, kSystemTopicPrefix) ||
          std::binary_search(kSystemTopics.begin(), kSystemTopics.end(), name);
 }
+
+bool IsSystemGroup(absl::string_view name) { return absl::StartsWith(name, kSystemGroupPrefix); }
 
 bool IsDeadLetterTopic(absl::string_view full_name) { return absl::StartsWith(full_name, kDeadLetterPrefix); }
 

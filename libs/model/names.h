@@ -40,6 +40,7 @@ struct NameParts {
 NameParts UnwrapNamespace(absl::string_view full_name);
 
 bool IsSystemTopic(absl::string_view name);
+bool IsSystemGroup(absl::string_view name);
 bool IsDeadLetterTopic(absl::string_view full_name);
 std::string DeadLetterTopicOf(absl::string_view full_group_name);
 // The group of a dead letter topic; a view into `full_topic_name`.

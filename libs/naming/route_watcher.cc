@@ -46,6 +46,16 @@ RouteWatcher::Sets RouteWatcher::sets() const {
   return union_.sets();
 }
 
+std::vector<std::optional<std::int64_t>> RouteWatcher::SilentMillis() const {
+  base::MutexLock lock(mu_);
+  const std::int64_t now = clock_.MonotonicMillis();
+  std::vector<std::optional<std::int64_t>> silent(sources_.size());
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    if (sources_[i].heard_millis) silent[i] = now - *sources_[i].heard_millis;
+  }
+  return silent;
+}
+
 bool RouteWatcher::complete() const {
   base::MutexLock lock(mu_);
   return complete_;
@@ -84,6 +94,7 @@ void RouteWatcher::Run() {
 void RouteWatcher::Serve(std::size_t index, std::int64_t now) {
   Source& source = sources_[index];
   const HeldStream::Events events = source.stream->Take(now);
+  if (!events.messages.empty()) source.heard_millis = now;
   for (const std::string& message : events.messages) {
     wire::RouteUpdate update;
     if (update.ParseFromString(message)) Read(index, update, now);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,6 +35,8 @@ class RouteWatcher {
   ~RouteWatcher();
 
   Sets sets() const;
+  // Milliseconds since each nameserver was heard last, in the order of the options; nullopt: never.
+  std::vector<std::optional<std::int64_t>> SilentMillis() const;
   // At least one nameserver has said all it knows.
   bool complete() const;
   // The caller's link to the broker of the set came up or went down.
@@ -44,6 +47,7 @@ class RouteWatcher {
     std::unique_ptr<HeldStream> stream;
     UpdateReader reader;
     bool reported = false;  // its loss was logged
+    std::optional<std::int64_t> heard_millis;
   };
 
   void Run();
@@ -60,7 +64,7 @@ class RouteWatcher {
   bool complete_ ABSL_GUARDED_BY(mu_) = false;
   bool woken_ ABSL_GUARDED_BY(mu_) = true;  // Run() has something to do
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<Source> sources_;  // of Run()
+  std::vector<Source> sources_;  // of Run(); heard_millis under mu_
   std::thread thread_;
 };
 

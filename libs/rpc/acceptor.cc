@@ -144,6 +144,7 @@ void Acceptor::OnEvent(int fd) {
   if (copies_.erase(fd) > 0) {
     close(fd);
     full_reported_ = false;
+    ++options_.counters->ended;
     ended_();
   }
 }
@@ -165,11 +166,13 @@ void Acceptor::Add(int fd) {
   const std::size_t open = silent_.size() + copies_.size();
   if (open >= static_cast<std::size_t>(options_.connections_max)) {
     close(fd);
+    ++options_.counters->refused;
     if (std::exchange(full_reported_, true)) return;
     MR_LOG(Warn, "connection refused, too many are open",
            {{"address", options_.address}, {"open", open}, {"limit", options_.connections_max}});
     return;
   }
+  ++options_.counters->accepted;
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);  // gRPC sets it on sockets that it accepts itself only
   silent_.push_back({fd, NowMillis() + options_.first_byte_timeout_millis});
   silent_by_fd_[fd] = std::prev(silent_.end());
@@ -199,6 +202,7 @@ void Acceptor::CloseSilent(int fd) {
   silent_.erase(silent_by_fd_.at(fd));
   silent_by_fd_.erase(fd);
   close(fd);
+  ++options_.counters->ended;
 }
 
 void Acceptor::CloseOverdue() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -31,10 +32,16 @@ class Acceptor {
   using HandOver = std::function<void(int fd, Protocol protocol)>;
   // A connection that was handed over has ended.
   using Ended = std::function<void()>;
+  // Connections so far. Open: accepted less ended.
+  struct Counters {
+    std::atomic<std::uint64_t> accepted{0}, ended{0};
+    std::atomic<std::uint64_t> refused{0};  // at the limit
+  };
   struct Options {
     std::string address;
     int connections_max;
     std::int64_t first_byte_timeout_millis;
+    Counters* counters;  // outlive the acceptor
   };
 
   // Listens when it returns. Errors as StartServer().

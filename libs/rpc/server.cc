@@ -307,6 +307,11 @@ class GrpcServer final : public Server {
   absl::Status Start(const ServerOptions& options);
 
   int port() const override { return port_; }
+  ConnectionCounts connections() const override {
+    const std::uint64_t ended = counters_.ended;  // first: a connection ends after it was accepted
+    const std::uint64_t accepted = counters_.accepted;
+    return {.accepted = accepted, .refused = counters_.refused, .open = accepted - ended};
+  }
   void SetServing(bool serving) override { shared_->health.SetServing(serving); }
   void Shutdown(std::int64_t grace_millis) override;
 
@@ -325,6 +330,7 @@ class GrpcServer final : public Server {
   std::unique_ptr<ConnectionAcceptor> plaintext_;
   std::unique_ptr<ConnectionAcceptor> tls_;  // null without an identity
   int port_ = 0;
+  Acceptor::Counters counters_;
   base::Mutex shutdown_mu_;  // Shutdown() may be called twice; the second one waits for the first
   std::unique_ptr<Acceptor> acceptor_ ABSL_GUARDED_BY(shutdown_mu_);
   bool down_ ABSL_GUARDED_BY(shutdown_mu_) = false;
@@ -369,7 +375,8 @@ absl::Status GrpcServer::Start(const ServerOptions& options) {
   auto acceptor = Acceptor::Start(
       {.address = options.address,
        .connections_max = options.connections_max,
-       .first_byte_timeout_millis = options.first_byte_timeout_millis},
+       .first_byte_timeout_millis = options.first_byte_timeout_millis,
+       .counters = &counters_},
       [this](int fd, Acceptor::Protocol protocol) { HandOver(fd, protocol); },
       [this] {
         --connections_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,12 +36,20 @@ struct ServerOptions {
   std::function<absl::Status(const ServerCall&)> admit;
 };
 
+// Of a port, since it listens.
+struct ConnectionCounts {
+  std::uint64_t accepted = 0;
+  std::uint64_t refused = 0;  // because of connections_max
+  std::uint64_t open = 0;
+};
+
 // A listening port that serves `services` (asked in order for a method) plus gRPC health (grpc.health.v1).
 // Clients may ping every 10 s and more without calls; no connection is closed for age or idleness.
 class Server {
  public:
   virtual ~Server() = default;  // shuts down at once
   virtual int port() const = 0;
+  virtual ConnectionCounts connections() const = 0;  // any thread
   // grpc.health.v1 for "" and every service: SERVING or NOT_SERVING. Starts as SERVING.
   virtual void SetServing(bool serving) = 0;
   // Stops accepting, then waits up to `grace_millis` for calls in flight, then cancels what is left.

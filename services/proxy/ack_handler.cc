@@ -109,14 +109,14 @@ class PendingAck {
     NoteRefusal(parts_, context_, error);
     SetError(*response_.mutable_status(), error);
     for (v2::AckMessageResultEntry& entry : *response_.mutable_entries()) SetError(*entry.mutable_status(), error);
-    context_.call().WriteAndFinish(response_.SerializeAsString());
+    Answer(parts_, context_, error.number(), response_.SerializeAsString());
   }
 
  private:
   void Finish() {
     const int code = AggregateCode(codes_);
     SetStatus(*response_.mutable_status(), code, code == kOk ? "OK" : CodeName(code));
-    context_.call().WriteAndFinish(response_.SerializeAsString());
+    Answer(parts_, context_, code, response_.SerializeAsString());
   }
 
   const ServiceParts& parts_;
@@ -157,7 +157,7 @@ void RefuseChange(const ServiceParts& parts, const RequestContext& context, cons
   v2::ChangeInvisibleDurationResponse response;
   SetError(*response.mutable_status(), error);
   response.set_receipt_handle(handle);
-  context.call().WriteAndFinish(response.SerializeAsString());
+  Answer(parts, context, error.number(), response.SerializeAsString());
 }
 
 std::optional<Error> CheckDuration(std::int64_t millis) {
@@ -198,7 +198,7 @@ void AckHandler::HandleChange(const RequestContext& context, absl::string_view b
   if (const auto error = CheckDuration(millis)) return refuse(*error);
   if (const auto error = CheckHandle(request->receipt_handle())) return refuse(*error);
   parts_.clients.Saw(context.client_id(), names->group);
-  WithLink(parts_, names->topic, [context, request, refuse, names = *names, millis](const auto& link) {
+  WithLink(parts_, names->topic, [this, context, request, refuse, names = *names, millis](const auto& link) {
     if (!link.ok()) return refuse(link.error());
     CallBroker(**link, link::Op::kChangeInvisible,
                {.topic = names.topic,
@@ -206,10 +206,10 @@ void AckHandler::HandleChange(const RequestContext& context, absl::string_view b
                 .handle = request->receipt_handle(),
                 .duration_millis = millis,
                 .suspend = request->suspend()},
-               context.BrokerMillis(), [context, request, refuse](const model::Result<absl::string_view>& reply) {
+               context.BrokerMillis(), [this, context, request, refuse](const model::Result<absl::string_view>& reply) {
                  if (!reply.ok()) return refuse(reply.error());
-                 context.call().WriteAndFinish(
-                     ChangedAnswer(reply->empty() ? absl::string_view(request->receipt_handle()) : *reply));
+                 Answer(parts_, context, kOk,
+                        ChangedAnswer(reply->empty() ? absl::string_view(request->receipt_handle()) : *reply));
                });
   });
 }
@@ -227,7 +227,7 @@ void AckHandler::HandleForward(const RequestContext& context, absl::string_view 
                {.topic = names.topic, .group = names.group, .handle = request->receipt_handle()},
                context.BrokerMillis(), [this, context](const model::Result<absl::string_view>& reply) {
                  if (!reply.ok()) return Refuse(parts_, context, reply.error());
-                 context.call().WriteAndFinish(OkAnswer());
+                 Answer(parts_, context, kOk, OkAnswer());
                });
   });
 }

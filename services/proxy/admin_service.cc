@@ -157,27 +157,12 @@ void AdminService::OnRequest(Call call, absl::string_view message) {
 
 std::unique_ptr<rpc::StreamHandler> AdminService::OnStream(Call) { return nullptr; }
 
-void AdminService::Ask(link::Op op, std::string payload, std::int64_t timeout_millis, Then then) {
-  link_.Call(op, std::move(payload), timeout_millis, [then = std::move(then)](const link::Record& record) {
-    const auto reply = link::Decode<link::Reply>(record.payload);
-    if (!reply) {
-      return then(model::Error{model::ErrorCode::kInternalServerError,
-                               absl::StrCat("the broker's answer of ", record.payload.size(),
-                                            " bytes does not decode; "
-                                            "run broker and proxy of the same or adjacent releases")});
-    }
-    if (reply->code != v2::OK) {
-      return then(model::Error{static_cast<model::ErrorCode>(reply->code),
-                               std::string(reply->text.data(), reply->text.size())});
-    }
-    then(std::string(reply->payload.data(), reply->payload.size()));
-  });
+void AdminService::Ask(link::Op op, std::string payload, std::int64_t timeout_millis, BrokerAnswer then) {
+  AskBroker(link_, op, std::move(payload), timeout_millis, std::move(then));
 }
 
-void AdminService::Query(const rpc::ServerCall& call, core::QueryKind kind, absl::string_view name, Then then) {
-  std::string payload;
-  link::Encode(link::MetadataRequest{static_cast<std::uint32_t>(kind), name, {}}, payload);
-  Ask(link::Op::kQuery, std::move(payload), TimeoutOf(call), std::move(then));
+void AdminService::Query(const rpc::ServerCall& call, core::QueryKind kind, absl::string_view name, BrokerAnswer then) {
+  QueryBroker(link_, kind, name, TimeoutOf(call), std::move(then));
 }
 
 void AdminService::CreateTopic(Call call, const v1::CreateTopicRequest& request) {
@@ -250,21 +235,27 @@ void AdminService::DescribeTopic(Call call, const v1::DescribeTopicRequest& requ
   });
 }
 
-void AdminService::ListTopics(Call call, const v1::ListTopicsRequest&) {
+void AdminService::ListTopics(Call call, const v1::ListTopicsRequest& request) {
   using Response = v1::ListTopicsResponse;
-  Query(*call, core::QueryKind::kTopics, "", [call](const model::Result<std::string>& found) {
-    if (!found.ok()) return Refuse<Response>(*call, found.error());
-    std::map<std::string, core::TopicConfig> topics;
-    const bool readable = ForEachItem(*found, [&topics](absl::string_view item) {
-      auto config = core::DecodeTopic(item);
-      if (config) topics.insert_or_assign(config->name, *config);
-      return config.has_value();
-    });
-    if (!readable) return RefuseUnreadable<Response>(*call, "the list of topics");
-    Response response;
-    for (const auto& [name, config] : topics) ToProto(config, *response.add_topics());
-    Finish(*call, std::move(response));
-  });
+  Query(*call, core::QueryKind::kTopics, "",
+        [call, system = request.system()](const model::Result<std::string>& found) {
+          if (!found.ok()) return Refuse<Response>(*call, found.error());
+          std::map<std::string, core::TopicConfig> topics;
+          const bool readable = ForEachItem(*found, [&topics](absl::string_view item) {
+            auto config = core::DecodeTopic(item);
+            if (config) topics.insert_or_assign(config->name, *config);
+            return config.has_value();
+          });
+          if (!readable) return RefuseUnreadable<Response>(*call, "the list of topics");
+          Response response;
+          for (const auto& [name, config] : topics) {
+            const bool is_system =
+                model::IsSystemTopic(name) ||
+                (model::IsDeadLetterTopic(name) && model::IsSystemGroup(model::GroupOfDeadLetterTopic(name)));
+            if (system || !is_system) ToProto(config, *response.add_topics());
+          }
+          Finish(*call, std::move(response));
+        });
 }
 
 template <typename Response>
@@ -341,21 +332,24 @@ void AdminService::DescribeGroup(Call call, const v1::DescribeGroupRequest& requ
         });
 }
 
-void AdminService::ListGroups(Call call, const v1::ListGroupsRequest&) {
+void AdminService::ListGroups(Call call, const v1::ListGroupsRequest& request) {
   using Response = v1::ListGroupsResponse;
-  Query(*call, core::QueryKind::kGroups, "", [call](const model::Result<std::string>& found) {
-    if (!found.ok()) return Refuse<Response>(*call, found.error());
-    std::map<std::string, core::GroupConfig> groups;
-    const bool readable = ForEachItem(*found, [&groups](absl::string_view item) {
-      auto config = core::DecodeGroup(item);
-      if (config) groups.insert_or_assign(config->name, *config);
-      return config.has_value();
-    });
-    if (!readable) return RefuseUnreadable<Response>(*call, "the list of groups");
-    Response response;
-    for (const auto& [name, config] : groups) ToProto(config, *response.add_groups());
-    Finish(*call, std::move(response));
-  });
+  Query(*call, core::QueryKind::kGroups, "",
+        [call, system = request.system()](const model::Result<std::string>& found) {
+          if (!found.ok()) return Refuse<Response>(*call, found.error());
+          std::map<std::string, core::GroupConfig> groups;
+          const bool readable = ForEachItem(*found, [&groups](absl::string_view item) {
+            auto config = core::DecodeGroup(item);
+            if (config) groups.insert_or_assign(config->name, *config);
+            return config.has_value();
+          });
+          if (!readable) return RefuseUnreadable<Response>(*call, "the list of groups");
+          Response response;
+          for (const auto& [name, config] : groups) {
+            if (system || !model::IsSystemGroup(name)) ToProto(config, *response.add_groups());
+          }
+          Finish(*call, std::move(response));
+        });
 }
 
 void AdminService::DeleteGroup(Call call, const v1::DeleteGroupRequest& request) {

@@ -15,6 +15,7 @@
 #include "model/error.h"
 #include "rpc/transport.h"
 #include "services/proxy/broker_link.h"
+#include "services/proxy/broker_query.h"
 
 namespace millrace::proxy {
 
@@ -35,8 +36,6 @@ class AdminService final : public rpc::Service {
 
  private:
   using Call = std::shared_ptr<rpc::ServerCall>;
-  // Gets the payload of an OK reply, or what the broker (or the broken link) said instead. Called once.
-  using Then = std::function<void(model::Result<std::string>)>;
 
   void CreateTopic(Call call, const admin::v1::CreateTopicRequest& request);
   void UpdateTopic(Call call, const admin::v1::UpdateTopicRequest& request);
@@ -56,8 +55,8 @@ class AdminService final : public rpc::Service {
   template <typename Request, void (AdminService::*handler)(Call, const Request&)>
   void Run(Call call, absl::string_view message);
 
-  void Ask(link::Op op, std::string payload, std::int64_t timeout_millis, Then then);
-  void Query(const rpc::ServerCall& call, core::QueryKind kind, absl::string_view name, Then then);
+  void Ask(link::Op op, std::string payload, std::int64_t timeout_millis, BrokerAnswer then);
+  void Query(const rpc::ServerCall& call, core::QueryKind kind, absl::string_view name, BrokerAnswer then);
   // Writes an encoded config and answers the call with what stands afterwards.
   void PutTopic(Call call, std::string name, std::string config, bool update);
   void PutGroup(Call call, std::string name, std::string config, bool update);

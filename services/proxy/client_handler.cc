@@ -25,14 +25,15 @@ bool IsConsumer(int client_type) { return client_type >= v2::PUSH_CONSUMER && cl
 // Answers OK once every broker has answered or its time is over: the client ends whatever they say.
 class PendingTermination {
  public:
-  explicit PendingTermination(RequestContext context) : context_(std::move(context)) {}
+  PendingTermination(const ServiceParts& parts, RequestContext context) : parts_(parts), context_(std::move(context)) {}
 
   void Begin() { ++missing_; }
   void End() {
-    if (--missing_ == 0) context_.call().WriteAndFinish(OkAnswer());
+    if (--missing_ == 0) Answer(parts_, context_, kOk, OkAnswer());
   }
 
  private:
+  const ServiceParts& parts_;
   const RequestContext context_;
   std::atomic<int> missing_{1};  // the one is the asking itself
 };
@@ -58,7 +59,7 @@ void ClientHandler::HandleHeartbeat(const RequestContext& context, absl::string_
                                 " and the client has sent no settings: send settings on Telemetry, or set client_type "
                                 "and, for consumers, the group")});
   }
-  context.call().WriteAndFinish(OkAnswer());
+  Answer(parts_, context, kOk, OkAnswer());
 }
 
 void ClientHandler::HandleTermination(const RequestContext& context, absl::string_view bytes) {
@@ -75,7 +76,7 @@ void ClientHandler::HandleTermination(const RequestContext& context, absl::strin
   std::vector<std::string> groups = parts_.clients.Terminate(context.client_id());
   if (std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(group);
 
-  const auto pending = std::make_shared<PendingTermination>(context);
+  const auto pending = std::make_shared<PendingTermination>(parts_, context);
   const std::int64_t timeout = std::min(context.BrokerMillis(), kTerminationMillisMax);
   parts_.directory.ForEachLink([&](BrokerLink& link) {
     for (const std::string& each : groups) {

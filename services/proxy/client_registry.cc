@@ -25,6 +25,26 @@ bool Has(const std::vector<std::string>& all, absl::string_view one) {
 
 }  // namespace
 
+void ClientRegistry::CountOff(Client& client) {
+  if (!client.counted) return;
+  const Counts::iterator count = *std::exchange(client.counted, std::nullopt);
+  if (--count->second == 0) counts_.erase(count);
+}
+
+void ClientRegistry::Count(Client& client) {
+  CountOff(client);
+  if (!client.settings || client.streams.empty()) return;
+  const ClientSettings& settings = *client.settings;
+  const Kind kind{settings.client_type, settings.group, settings.language, settings.version};
+  client.counted = counts_.try_emplace(kind, 0).first;
+  ++(*client.counted)->second;
+}
+
+ClientRegistry::Connected ClientRegistry::connected() const {
+  base::MutexLock lock(mu_);
+  return {counts_.begin(), counts_.end()};
+}
+
 ClientRegistry::Client* ClientRegistry::Ensure(absl::string_view client) {
   if (const auto found = clients_.find(client); found != clients_.end()) return &found->second;
   if (clients_.size() >= clients_max_) return nullptr;
@@ -68,7 +88,10 @@ void ClientRegistry::PutSettings(absl::string_view client, ClientSettings settin
   const std::string group = settings.group;
   {
     base::MutexLock lock(mu_);
-    if (Client* known = Ensure(client)) known->settings = std::move(settings);
+    if (Client* known = Ensure(client)) {
+      known->settings = std::move(settings);
+      Count(*known);
+    }
   }
   See(client, group, group.empty());
 }
@@ -81,7 +104,10 @@ std::optional<ClientSettings> ClientRegistry::SettingsOf(absl::string_view clien
 
 void ClientRegistry::AddStream(absl::string_view client, const std::shared_ptr<CommandStream>& stream) {
   base::MutexLock lock(mu_);
-  if (Client* known = Ensure(client)) AddOnce(known->streams, stream);
+  if (Client* known = Ensure(client)) {
+    AddOnce(known->streams, stream);
+    Count(*known);
+  }
 }
 
 void ClientRegistry::RemoveStream(absl::string_view client, const CommandStream* stream) {
@@ -94,6 +120,7 @@ void ClientRegistry::RemoveStream(absl::string_view client, const CommandStream*
     last_reference = found->second.streams;
     Erase(found->second.streams, stream);
     if (found->second.streams.size() == last_reference.size()) return;
+    Count(found->second);
     if (!found->second.streams.empty() || !found->second.polls.empty()) return;
     groups = found->second.groups;
   }
@@ -130,6 +157,7 @@ std::vector<std::string> ClientRegistry::Terminate(absl::string_view client) {
     base::MutexLock lock(mu_);
     const auto found = clients_.find(client);
     if (found == clients_.end()) return {};
+    CountOff(found->second);
     ended = std::move(found->second);
     clients_.erase(found);
   }

@@ -2,9 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -21,6 +23,7 @@ namespace millrace::proxy {
 struct ClientSettings {
   int client_type = 0;                          // v2 ClientType
   std::string group;                            // full name; empty for producers
+  std::string language, version;                // of its SDK, as labels of metrics
   std::int64_t request_timeout_millis = 3'000;  // of its unary calls
 };
 
@@ -79,7 +82,17 @@ class ClientRegistry {
 
   std::size_t clients() const;
 
+  // Clients with settings and an open Telemetry stream that have all of this in common.
+  struct Kind {
+    int client_type = 0;
+    std::string group, language, version;
+    auto operator<=>(const Kind&) const = default;
+  };
+  using Connected = std::vector<std::pair<Kind, std::size_t>>;
+  Connected connected() const;
+
  private:
+  using Counts = std::map<Kind, std::size_t>;
   struct Client {
     std::optional<ClientSettings> settings;
     std::vector<std::string> groups;  // as registered with the brokers; "" for a producer
@@ -87,10 +100,14 @@ class ClientRegistry {
     std::vector<std::shared_ptr<WaitingPoll>> polls;
     std::int64_t seen_millis = 0;
     std::int64_t told_millis = 0;
+    std::optional<Counts::iterator> counted;  // as connected
   };
 
   // nullptr: there are too many.
   Client* Ensure(absl::string_view client) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // After a change of its settings or streams.
+  void Count(Client& client) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CountOff(Client& client) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void See(absl::string_view client, absl::string_view group, bool is_producer);
   void TellStreamsEnded(absl::string_view client, const std::vector<std::string>& groups);
 
@@ -100,6 +117,7 @@ class ClientRegistry {
 
   mutable base::Mutex mu_;
   absl::flat_hash_map<std::string, Client> clients_ ABSL_GUARDED_BY(mu_);
+  Counts counts_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace millrace::proxy

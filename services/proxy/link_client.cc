@@ -23,6 +23,13 @@ link::Record ReplyRecord(std::string& payload, std::uint32_t code, absl::string_
   return {.op = link::Op::kReply, .payload = payload};
 }
 
+void Add(const link::Session::Counters& more, link::Session::Counters& sum) {
+  sum.frames_out += more.frames_out;
+  sum.records_out += more.records_out;
+  sum.frames_in += more.frames_in;
+  sum.records_in += more.records_in;
+}
+
 }  // namespace
 
 // Callbacks of sessions reach the client through this, and none is under way any more when the client goes.
@@ -206,6 +213,9 @@ void LinkClient::OnStreamEnded(std::uint64_t attempt, const absl::Status& status
     requests = std::exchange(requests_, nullptr);
     bodies = std::exchange(bodies_, nullptr);
     was_up = std::exchange(up_, false) && !stopping_;
+    if (was_up) ++breaks_;
+    Add(requests->counters(), ended_frames_);
+    Add(bodies->counters(), ended_frames_);
     open_answers_.clear();
     for (auto at = calls_.begin(); at != calls_.end();) {
       if (at->second.op == link::Op::kSend && at->second.sent) {
@@ -275,7 +285,7 @@ void LinkClient::OnHello(std::uint64_t attempt, bool bodies, const link::Record&
   {
     base::MutexLock lock(mu_);
     if (attempt != attempt_ || requests_ == nullptr || hellos_[bodies].said) return;
-    hellos_[bodies] = {.said = true, .start_number = hello->process, .set = hello->name};
+    hellos_[bodies] = {.said = true, .start_number = hello->process, .set = hello->name, .cluster = hello->cluster};
     if (!hellos_[!bodies].said) return;
     same_broker = hellos_[0].set == hellos_[1].set && hellos_[0].start_number == hellos_[1].start_number;
     if (same_broker) BringUp();
@@ -290,6 +300,7 @@ void LinkClient::OnHello(std::uint64_t attempt, bool bodies, const link::Record&
 void LinkClient::BringUp() {
   up_ = true;
   broker_set_ = hellos_[0].set;
+  cluster_ = hellos_[0].cluster;
   const auto queue = [this](const link::ClientRecord& client, bool streams_ended) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     QueueClient(link::Op::kClientRegistered, client);  // mu_ is held
     if (streams_ended) QueueClient(link::Op::kClientStreamsEnded, client);
@@ -368,15 +379,18 @@ void LinkClient::OnDeliveryEnd(std::uint64_t attempt, const link::Record& record
 }
 
 void LinkClient::OnReply(std::uint64_t attempt, const link::Record& record) {
+  link::Record reply = record;
+  reply.taken_nanos = clock_.MonotonicNanos();
   Done done;
   {
     base::MutexLock lock(mu_);
     const auto at = calls_.find(record.correlation);
     if (attempt != attempt_ || at == calls_.end()) return;
+    forwarded_.Record(at->second.op, reply.taken_nanos - at->second.began_nanos);
     done = std::move(at->second.done);
     calls_.erase(at);
   }
-  done(record);
+  done(reply);
 }
 
 void LinkClient::Call(link::Op op, std::string payload, std::int64_t timeout_millis, Done done) {
@@ -391,7 +405,12 @@ void LinkClient::Call(link::Op op, std::string payload, std::int64_t timeout_mil
       }
       const std::uint64_t correlation = next_correlation_++;
       PendingCall& call = calls_[correlation];
-      call = {.op = op, .deadline = clock_.MonotonicMillis() + timeout_millis, .sent = up_, .done = std::move(done)};
+      const std::int64_t now_nanos = clock_.MonotonicNanos();
+      call = {.op = op,
+              .deadline = now_nanos / 1'000'000 + timeout_millis,
+              .began_nanos = now_nanos,
+              .sent = up_,
+              .done = std::move(done)};
       if (up_) {
         session = requests_;
         QueueRequest(correlation, op, payload, call.deadline);
@@ -530,13 +549,20 @@ std::string LinkClient::broker_set() const {
   return broker_set_;
 }
 
-link::Session::Counters LinkClient::counters() const {
-  std::shared_ptr<link::Session> session;
-  {
-    base::MutexLock lock(mu_);
-    session = requests_;
+std::string LinkClient::cluster() const {
+  base::MutexLock lock(mu_);
+  return cluster_;
+}
+
+LinkClient::Stats LinkClient::stats() const {
+  base::MutexLock lock(mu_);
+  Stats stats{.frames = ended_frames_, .breaks = breaks_, .calls = calls_.size(), .receives = receives_.size()};
+  for (const auto& session : {requests_, bodies_}) {
+    if (session == nullptr) continue;
+    Add(session->counters(), stats.frames);
+    stats.queued_bytes += session->queued_bytes();
   }
-  return session == nullptr ? link::Session::Counters{} : session->counters();
+  return stats;
 }
 
 }  // namespace millrace::proxy

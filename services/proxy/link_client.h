@@ -15,6 +15,7 @@
 #include "link/session.h"
 #include "rpc/transport.h"
 #include "services/proxy/broker_link.h"
+#include "services/proxy/forward_metrics.h"
 #include "services/proxy/link_roster.h"
 
 namespace millrace::proxy {
@@ -50,7 +51,16 @@ class LinkClient final : public BrokerLink {
   bool up() const override;
 
   std::string broker_set() const override;
-  link::Session::Counters counters() const;
+  std::string cluster() const;  // empty before the first hello
+
+  struct Stats {
+    link::Session::Counters frames;  // of both streams, over all links
+    std::uint64_t breaks = 0;        // links that were up and broke
+    std::size_t calls = 0, receives = 0;
+    std::size_t queued_bytes = 0;  // that no frame has taken yet
+  };
+  Stats stats() const;
+  const ForwardMetrics& forwarded() const { return forwarded_; }
 
   // Connects, gives up what is late, pings, sends signs of life and credit. From one thread.
   void Tick();
@@ -60,6 +70,7 @@ class LinkClient final : public BrokerLink {
     link::Op op = link::Op::kQuery;
     std::string payload;  // kept while it may be sent (again)
     std::int64_t deadline = 0;
+    std::int64_t began_nanos = 0;
     bool sent = false;
     Done done;
   };
@@ -73,7 +84,7 @@ class LinkClient final : public BrokerLink {
   struct BrokerHello {
     bool said = false;
     std::uint64_t start_number = 0;
-    std::string set;
+    std::string set, cluster;
   };
   struct Late {
     std::vector<PendingCall> calls;
@@ -112,7 +123,10 @@ class LinkClient final : public BrokerLink {
   BrokerHello hellos_[2] ABSL_GUARDED_BY(mu_);
   bool up_ ABSL_GUARDED_BY(mu_) = false;  // requests_ and bodies_ are there, and the broker has said hello on both
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::string broker_set_ ABSL_GUARDED_BY(mu_);
+  std::string broker_set_ ABSL_GUARDED_BY(mu_), cluster_ ABSL_GUARDED_BY(mu_);
+  link::Session::Counters ended_frames_ ABSL_GUARDED_BY(mu_);  // of earlier links
+  std::uint64_t breaks_ ABSL_GUARDED_BY(mu_) = 0;
+  ForwardMetrics forwarded_;
   std::uint64_t attempt_ ABSL_GUARDED_BY(mu_) = 0;  // which link: what an older one still says is dropped
   std::int64_t attempt_began_ ABSL_GUARDED_BY(mu_);
   std::uint64_t next_correlation_ ABSL_GUARDED_BY(mu_) = 1;

@@ -56,8 +56,8 @@ int Main(int argc, char** argv) {
   auto proxy = Proxy::Start(proxy_config, "", routes.Opener(), *fs, clock, loop);
   if (!proxy.ok()) return Explain(proxy.status());
   const Proxy& serving = **proxy;
-  const http::CollectedBy metrics([&serving, &secret](http::MetricFamilies& families) {
-    CollectProxy(serving, families);
+  const ProxyPage metrics(serving, [&routes, &secret](http::MetricFamilies& families) {
+    CollectNameservers(routes.Nameservers(), families);
     auth::Collect(secret->get(), families);
     http::CollectProcess(families);
   });

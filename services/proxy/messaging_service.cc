@@ -33,8 +33,7 @@ std::vector<std::string> MessagingService::FrequentMethods() const {
 void MessagingService::OnRequest(std::shared_ptr<rpc::ServerCall> call, absl::string_view message) {
   const auto method = FindMethod(call->method());
   MR_CHECK(method.has_value());  // Kind() let the call in
-  ++metrics_.requests[static_cast<std::size_t>(*method)];
-  const RequestContext context(std::move(call), *method);
+  const RequestContext context(std::move(call), *method, parts_.clock.MonotonicNanos());
   if (const auto error = Admit(parts_, context)) {
     // One status and nothing else is what clients expect for UNAUTHORIZED (contract 2.3).
     const bool status_alone = *method != Method::kReceiveMessage || error->code == model::ErrorCode::kUnauthorized;
@@ -76,8 +75,8 @@ void MessagingService::RefuseUnoffered(const RequestContext& context) {
 std::unique_ptr<rpc::StreamHandler> MessagingService::OnStream(std::shared_ptr<rpc::ServerCall> call) {
   const auto method = FindMethod(call->method());
   MR_CHECK(method == Method::kTelemetry);
-  ++metrics_.requests[static_cast<std::size_t>(*method)];
-  auto stream = std::make_shared<TelemetryStream>(parts_, RequestContext(std::move(call), *method));
+  auto stream = std::make_shared<TelemetryStream>(
+      parts_, RequestContext(std::move(call), *method, parts_.clock.MonotonicNanos()));
   stream->Start();
   return HandlerOf(std::move(stream));
 }

@@ -1,31 +1,20 @@
 #include "services/proxy/proxy.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "http/metric_families.h"
 #include "process/process.h"
 #include "services/proxy/tls_identity.h"
 
 namespace millrace::proxy {
-namespace {
-
-std::string HostName() {
-  char host[256] = {};
-  gethostname(host, sizeof host - 1);
-  return host;
-}
-
-}  // namespace
 
 Proxy::Proxy(const ProxyConfig& config, const std::string& broker_set, LinkClient::OpenStream open,
              const base::Clock& clock)
-    : config_(config), clock_(clock) {
-  link_ = std::make_unique<LinkClient>(
-      LinkClient::Options{.proxy_name = config.name.empty() ? HostName() : config.name}, clock, std::move(open));
+    : config_(config), name_(config.name.empty() ? http::HostName() : config.name), clock_(clock) {
+  link_ = std::make_unique<LinkClient>(LinkClient::Options{.proxy_name = name_}, clock, std::move(open));
   directory_ = std::make_unique<SingleSetDirectory>(
       SingleSetDirectory::Options{.broker = broker_set, .auto_create_topics = config.auto_create_topics}, *link_,
       clock);
@@ -46,14 +35,16 @@ absl::StatusOr<std::unique_ptr<Proxy>> Proxy::Start(const ProxyConfig& config, c
           .auto_create_topics = config.auto_create_topics, .store_host = shown, .users = proxy->users_.get()},
       *proxy->directory_, clock);
   proxy->admin_ = std::make_unique<AdminService>(*proxy->link_, clock, proxy->users_.get());
+  proxy->scaler_ = std::make_unique<ScalerService>(*proxy->link_, clock);
+  if (config.canary) proxy->canary_ = std::make_shared<Canary>(*proxy->link_, clock, proxy->name_);
   MR_ASSIGN_OR_RETURN(proxy->clients_, rpc::StartServer({.address = config.listen,
                                                          .tls = identity,
                                                          .loop = std::move(loop),
                                                          .threads = config.threads,
                                                          .connections_max = config.connections_max},
                                                         {proxy->service_.get()}));
-  MR_ASSIGN_OR_RETURN(proxy->admins_,
-                      rpc::StartServer({.address = config.admin_listen, .threads = 1}, {proxy->admin_.get()}));
+  MR_ASSIGN_OR_RETURN(proxy->admins_, rpc::StartServer({.address = config.admin_listen, .threads = 1},
+                                                       {proxy->admin_.get(), proxy->scaler_.get()}));
   proxy->thread_ = std::thread([raw = proxy.get()] { raw->Run(); });
   return proxy;
 }
@@ -65,6 +56,7 @@ Proxy::~Proxy() {
   }
   stop_signal_.NotifyAll();
   if (thread_.joinable()) thread_.join();
+  if (canary_ != nullptr) canary_->Stop();
   if (service_ != nullptr) {
     service_->BeginDrain();
     service_->EndStreams();
@@ -85,6 +77,8 @@ void Proxy::Run() {
       if (stopping_) return;
     }
     service_->Tick();
+    scaler_->Tick();
+    if (canary_ != nullptr) canary_->Tick();
   }
 }
 
@@ -97,8 +91,10 @@ void Proxy::Stop() {
   }
   stop_signal_.NotifyAll();
   if (thread_.joinable()) thread_.join();
+  if (canary_ != nullptr) canary_->Stop();
   service_->BeginDrain();
   service_->EndStreams();
+  scaler_->EndStreams();
   clients_->Shutdown(config_.drain_seconds * 1'000);
   admins_->Shutdown(1'000);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <thread>
@@ -11,14 +12,16 @@
 #include "io/file_system.h"
 #include "rpc/server.h"
 #include "services/proxy/admin_service.h"
+#include "services/proxy/canary.h"
 #include "services/proxy/link_client.h"
 #include "services/proxy/messaging_service.h"
 #include "services/proxy/proxy_config.h"
+#include "services/proxy/scaler_service.h"
 #include "services/proxy/single_set_directory.h"
 
 namespace millrace::proxy {
 
-// A proxy behind its two ports: clients, and administrators.
+// A proxy behind its two ports: clients, and administrators (autoscalers among them).
 // Lifetime. `clock` outlives it. Destruction stops at once.
 class Proxy {
  public:
@@ -33,10 +36,14 @@ class Proxy {
   int port() const { return clients_->port(); }
   int admin_port() const { return admins_->port(); }
   bool ready() const { return link_->up(); }
+  const std::string& name() const { return name_; }
+  rpc::ConnectionCounts connections() const { return clients_->connections(); }
+  std::size_t routes() const { return directory_->topics(); }
   const ProxyMetrics& metrics() const { return service_->metrics(); }
   const ClientRegistry& clients() const { return service_->clients(); }
   const LinkClient& link() const { return *link_; }
   const auth::UserFile* users() const { return users_.get(); }  // null: authentication is off
+  const Canary* canary() const { return canary_.get(); }  // null: off
 
   // Drains: health says NOT_SERVING, long polls end, calls in flight are finished, then streams and ports close.
   void Stop();
@@ -47,12 +54,15 @@ class Proxy {
   void Run();
 
   const ProxyConfig config_;
+  const std::string name_;
   const base::Clock& clock_;
   std::unique_ptr<auth::UserFile> users_;
   std::unique_ptr<LinkClient> link_;
   std::unique_ptr<SingleSetDirectory> directory_;
   std::unique_ptr<MessagingService> service_;
   std::unique_ptr<AdminService> admin_;
+  std::unique_ptr<ScalerService> scaler_;
+  std::shared_ptr<Canary> canary_;  // null: off
   std::unique_ptr<rpc::Server> clients_, admins_;
 
   base::Mutex mu_;

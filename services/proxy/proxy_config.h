@@ -22,6 +22,7 @@ struct ProxyConfig {
   absl::Duration stop_delay = absl::ZeroDuration();
   int drain_seconds = 5;
   std::string users_file;
+  bool canary = false;
 
   static void Declare(config::Schema<ProxyConfig>& keys) {
     keys.Add("proxy.listen", &ProxyConfig::listen)
@@ -62,6 +63,10 @@ struct ProxyConfig {
             "YAML file of the users (accessKey and secretKey) that may call the ports for clients and administrators. "
             "Read again when it changes. Empty: anybody may.")
         .Example("/etc/millrace/auth/users.yaml");
+    keys.Add("proxy.canary", &ProxyConfig::canary)
+        .Doc(
+            "Sends a tiny message per second through the broker in the system topic rmq_sys_canary and receives it: "
+            "availability and latency without load (docs/metrics.md).");
   }
 
   absl::Status Validate() const {

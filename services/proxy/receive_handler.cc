@@ -145,7 +145,7 @@ void ReceiveHandler::Handle(const RequestContext& context, absl::string_view byt
     const std::int64_t request_timeout = settings ? settings->request_timeout_millis : kRequestTimeoutMillis;
     const std::int64_t wait = stop_waiting_ ? 0 : PollMillis(wanted, remaining, request_timeout);
     auto stream = std::make_shared<ReceiveStream>(parts_, context, pending->topic, *(*set)->link);
-    stream->Start(EncodeRecord(*pending, context, **set, wait), LinkMillis(wait, remaining));
+    stream->Start(EncodeRecord(*pending, context, **set, wait), LinkMillis(wait, remaining), wait > 0);
   };
   if (auto route = parts_.directory.CachedTopic(pending->topic)) return pass_on(std::move(route));
   parts_.directory.FindTopic(pending->topic, pass_on);

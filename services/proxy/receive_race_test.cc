@@ -105,8 +105,8 @@ TEST(ReceiveRaceTest, EveryByteComesBackAndNoAnswerIsForgotten) {
     const ServiceParts parts{options, proxy.clock, proxy.directory, clients, metrics, refusals};
     const auto call = std::make_shared<RaceCall>();
     const auto stream =
-        std::make_shared<ReceiveStream>(parts, RequestContext(call, Method::kReceiveMessage), "orders", link);
-    stream->Start("", 1'000);
+        std::make_shared<ReceiveStream>(parts, RequestContext(call, Method::kReceiveMessage, 0), "orders", link);
+    stream->Start("", 1'000, true);
 
     const unsigned deliveries = random() % 4;
     const unsigned pause = random() % 20'000;  // a thread starts in about as long

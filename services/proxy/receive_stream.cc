@@ -19,12 +19,17 @@ constexpr std::int64_t kPieceMillis = 15'000;
 
 model::Error NoMessage() { return {model::ErrorCode::kMessageNotFound, "no message is ready: poll again"}; }
 
-}  // namespace
-
-void EndWithStatus(const ServiceParts& parts, const RequestContext& context, const model::Error& error) {
+void WriteStatus(const ServiceParts& parts, const RequestContext& context, const model::Error& error) {
   if (error.code != model::ErrorCode::kMessageNotFound) NoteRefusal(parts, context, error);
   context.call().Write(MakeStatusElement(error));
   context.call().WriteAndFinish(MakeDeliveryTimestampElement(parts.clock.WallMillis()));
+}
+
+}  // namespace
+
+void EndWithStatus(const ServiceParts& parts, const RequestContext& context, const model::Error& error) {
+  NoteEnd(parts, context, error.number());
+  WriteStatus(parts, context, error);
 }
 
 ReceiveStream::ReceiveStream(const ServiceParts& parts, RequestContext context, const std::string& topic,
@@ -35,7 +40,13 @@ ReceiveStream::ReceiveStream(const ServiceParts& parts, RequestContext context, 
       topic_name_(model::UnwrapNamespace(topic).name),
       link_(link) {}
 
-void ReceiveStream::Start(std::string payload, std::int64_t timeout_millis) {
+void ReceiveStream::NoteEnd(int code) const {
+  parts_.metrics.rpc.Record(Method::kReceiveMessage, code, parts_.clock.MonotonicNanos() - context_.began_nanos(),
+                            waits_);
+}
+
+void ReceiveStream::Start(std::string payload, std::int64_t timeout_millis, bool waits) {
+  waits_ = waits;
   ++parts_.metrics.polls_waiting;
   parts_.clients.AddPoll(context_.client_id(), shared_from_this());
   context_.call().OnEnded([self = shared_from_this()](rpc::CallEnd end) { self->OnCallEnded(end); });
@@ -133,10 +144,15 @@ void ReceiveStream::OnEnd(const link::DeliveryEnd& end) {
     state_ = State::kEnding;
   }
   // An answer that broke off still holds messages that the client can work on.
-  if (delivered) return context_.call().WriteAndFinish(MakeDeliveryTimestampElement(parts_.clock.WallMillis()));
+  if (delivered) {
+    NoteEnd(kOk);
+    return context_.call().WriteAndFinish(MakeDeliveryTimestampElement(parts_.clock.WallMillis()));
+  }
   if (end.answer != 0) link_.ReportAnswer(end.answer, false);  // none of it could be passed on
   const bool is_error = end.code != kOk && end.code != static_cast<std::uint32_t>(NoMessage().number());
-  EndWithStatus(parts_, context_, is_error ? BrokerError(end.code, end.text) : NoMessage());
+  const model::Error error = is_error ? BrokerError(end.code, end.text) : NoMessage();
+  NoteEnd(error.number());
+  WriteStatus(parts_, context_, error);
 }
 
 void ReceiveStream::Progress() {
@@ -168,7 +184,8 @@ void ReceiveStream::EndEarly() {
     state_ = State::kEnding;
   }
   StopReceive();
-  EndWithStatus(parts_, context_, NoMessage());
+  NoteEnd(NoMessage().number());
+  WriteStatus(parts_, context_, NoMessage());
 }
 
 void ReceiveStream::OnCallEnded(rpc::CallEnd end) {
@@ -185,7 +202,10 @@ void ReceiveStream::OnCallEnded(rpc::CallEnd end) {
     credit = std::exchange(credit_owed_, 0);
   }
   --parts_.metrics.polls_waiting;
-  if (before == State::kWaiting || before == State::kDelivering) StopReceive();
+  if (before == State::kWaiting || before == State::kDelivering) {
+    NoteEnd(RpcMetrics::kCancelled);
+    StopReceive();
+  }
   if (answer != 0) {
     link_.ReportAnswer(answer, well);
     if (well) {

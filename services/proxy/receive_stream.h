@@ -30,8 +30,8 @@ class ReceiveStream final : public BrokerLink::Receiver,
   // `topic`: full name.
   ReceiveStream(const ServiceParts& parts, RequestContext context, const std::string& topic, BrokerLink& link);
 
-  // `payload`: an encoded link::ReceiveRequest. Called once.
-  void Start(std::string payload, std::int64_t timeout_millis);
+  // `payload`: an encoded link::ReceiveRequest; `waits`: it is ready to wait for messages. Called once.
+  void Start(std::string payload, std::int64_t timeout_millis, bool waits);
 
   void OnDelivery(const link::Delivery& delivery) override;
   void OnEnd(const link::DeliveryEnd& end) override;
@@ -42,6 +42,7 @@ class ReceiveStream final : public BrokerLink::Receiver,
   enum class State { kWaiting, kDelivering, kEnding, kOver };
 
   void OnCallEnded(rpc::CallEnd end);
+  void NoteEnd(int code) const;
   std::string ElementOf(const link::Delivery& delivery) const;
   // A message of `element` bytes is in the client's stream; it was `delivered` bytes of the link.
   void OnWritten(std::size_t element, std::size_t delivered);
@@ -53,6 +54,7 @@ class ReceiveStream final : public BrokerLink::Receiver,
   const std::string resource_namespace_;
   const std::string topic_name_;
   BrokerLink& link_;
+  bool waits_ = false;
 
   base::Mutex mu_;
   State state_ ABSL_GUARDED_BY(mu_) = State::kWaiting;

@@ -28,8 +28,8 @@ std::size_t PortColon(absl::string_view text) {
 
 }  // namespace
 
-RequestContext::RequestContext(std::shared_ptr<rpc::ServerCall> call, Method method)
-    : call_(std::move(call)), client_id_(call_->Header("x-mq-client-id")), method_(method) {}
+RequestContext::RequestContext(std::shared_ptr<rpc::ServerCall> call, Method method, std::int64_t began_nanos)
+    : call_(std::move(call)), client_id_(call_->Header("x-mq-client-id")), began_nanos_(began_nanos), method_(method) {}
 
 absl::string_view RequestContext::peer_host() const {
   absl::string_view host = call_->peer();

@@ -15,10 +15,12 @@ namespace millrace::proxy {
 // One call and what its headers say. Cheap to copy; views live as long as the call, which it keeps.
 class RequestContext {
  public:
-  RequestContext(std::shared_ptr<rpc::ServerCall> call, Method method);
+  // `began_nanos`: monotonic time at which the call came.
+  RequestContext(std::shared_ptr<rpc::ServerCall> call, Method method, std::int64_t began_nanos);
 
   rpc::ServerCall& call() const { return *call_; }
   Method method() const { return method_; }
+  std::int64_t began_nanos() const { return began_nanos_; }
   absl::string_view client_id() const { return client_id_; }
   absl::string_view default_namespace() const { return call_->Header("x-mq-namespace"); }
   absl::string_view language() const { return call_->Header("x-mq-language"); }
@@ -39,6 +41,7 @@ class RequestContext {
  private:
   std::shared_ptr<rpc::ServerCall> call_;
   absl::string_view client_id_;
+  std::int64_t began_nanos_;
   Method method_;
 };
 

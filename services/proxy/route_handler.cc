@@ -126,7 +126,7 @@ void RouteHandler::HandleRoute(const RequestContext& context, absl::string_view 
   parts_.directory.FindTopic(
       *topic, [this, context, request, endpoints = *endpoints](const model::Result<Directory::RoutePtr>& route) {
         if (!route.ok()) return Refuse(parts_, context, route.error());
-        context.call().WriteAndFinish(RouteAnswer(**route, request->topic(), endpoints));
+        Answer(parts_, context, kOk, RouteAnswer(**route, request->topic(), endpoints));
       });
 }
 
@@ -154,7 +154,7 @@ void RouteHandler::HandleAssignment(const RequestContext& context, absl::string_
         group, fifo_if_new,
         [this, context, request, route = *route, endpoints](const model::Result<Directory::GroupPtr>& config) {
           if (!config.ok()) return Refuse(parts_, context, config.error());
-          context.call().WriteAndFinish(AssignmentAnswer(*route, (*config)->fifo, request->topic(), endpoints));
+          Answer(parts_, context, kOk, AssignmentAnswer(*route, (*config)->fifo, request->topic(), endpoints));
         });
   };
   parts_.directory.FindTopic(*topic, with_route);

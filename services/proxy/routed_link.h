@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "auth/signing_channel.h"
 #include "base/clock.h"
@@ -28,6 +30,7 @@ class RoutedLink {
       : clock_(clock),
         loop_(std::move(loop)),
         signer_(std::move(signer)),
+        nameservers_(options.nameservers),
         watcher_(
             std::move(options), clock, [] {}, [this](const std::string& target) { return Dial(target); }) {}
   ~RoutedLink() { StopWatching(); }
@@ -40,6 +43,14 @@ class RoutedLink {
       }
       OverChannel(channel, clock_)(session);
     };
+  }
+
+  // Milliseconds since each nameserver was heard last; nullopt: never.
+  std::vector<std::pair<std::string, std::optional<std::int64_t>>> Nameservers() const {
+    std::vector<std::pair<std::string, std::optional<std::int64_t>>> result;
+    const auto silent = watcher_.SilentMillis();
+    for (std::size_t i = 0; i < silent.size(); ++i) result.emplace_back(nameservers_[i], silent[i]);
+    return result;
   }
 
   // Tells the watcher whether the link is up: a set that is linked stays, whatever nameservers say. Calls `on_usable`
@@ -91,6 +102,7 @@ class RoutedLink {
   const base::Clock& clock_;
   const std::shared_ptr<rpc::EventLoop> loop_;
   const std::shared_ptr<const auth::CallSigner> signer_;
+  const std::vector<std::string> nameservers_;
   naming::RouteWatcher watcher_;
   base::Mutex mu_;
   base::CondVar stop_signal_;

@@ -86,7 +86,7 @@ void AnswerFailure(const PendingSend& send, const model::Error& error) {
     AppendStatus(entry, kStatusField, error.number(), error.text);
     for (std::size_t i = 0; i < send.ids.size(); ++i) AppendBytesField(answer, kEntriesField, entry);
   }
-  send.context.call().WriteAndFinish(std::move(answer));
+  Answer(send.parts, send.context, error.number(), std::move(answer));
 }
 
 void AnswerFromBroker(const PendingSend& send, const link::Record& record) {
@@ -94,7 +94,7 @@ void AnswerFromBroker(const PendingSend& send, const link::Record& record) {
     if (const auto reply = link::Decode<link::SendReply>(record.payload)) {
       if (reply->code != kOk) return AnswerFailure(send, BrokerError(reply->code, reply->text));
       send.parts.metrics.messages_in += send.ids.size();
-      return send.context.call().WriteAndFinish(SentAnswer(send, reply->first_offset));
+      return Answer(send.parts, send.context, kOk, SentAnswer(send, reply->first_offset), record.taken_nanos);
     }
   } else if (const auto reply = link::Decode<link::Reply>(record.payload); reply && reply->code != kOk) {
     return AnswerFailure(send, BrokerError(reply->code, reply->text));

@@ -17,13 +17,23 @@ std::optional<model::Error> Admit(const ServiceParts& parts, const RequestContex
 }
 
 void NoteRefusal(const ServiceParts& parts, const RequestContext& context, const model::Error& error) {
-  ++parts.metrics.refused[static_cast<std::size_t>(context.method())];
   parts.refusals.Note(context, error, parts.clock.MonotonicMillis());
+}
+
+void NoteEnd(const ServiceParts& parts, const RequestContext& context, int code, std::int64_t now_nanos) {
+  if (now_nanos == 0) now_nanos = parts.clock.MonotonicNanos();
+  parts.metrics.rpc.Record(context.method(), code, now_nanos - context.began_nanos());
+}
+
+void Answer(const ServiceParts& parts, const RequestContext& context, int code, std::string answer,
+            std::int64_t now_nanos) {
+  NoteEnd(parts, context, code, now_nanos);
+  context.call().WriteAndFinish(std::move(answer));
 }
 
 void Refuse(const ServiceParts& parts, const RequestContext& context, const model::Error& error) {
   NoteRefusal(parts, context, error);
-  context.call().WriteAndFinish(ErrorAnswer(error));
+  Answer(parts, context, error.number(), ErrorAnswer(error));
 }
 
 model::Error Undecodable(const RequestContext& context, std::size_t bytes) {

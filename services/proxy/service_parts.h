@@ -40,8 +40,15 @@ struct ServiceParts {
 // Whether the call may go on: it comes from a user (when authentication is on), and it says which client it is.
 std::optional<model::Error> Admit(const ServiceParts& parts, const RequestContext& context);
 
-// Counts and logs a refused request.
+// Logs a refused request, or a refused entry of one.
 void NoteRefusal(const ServiceParts& parts, const RequestContext& context, const model::Error& error);
+
+// Counts a call that ends with `code` (a v2 Code). `now_nanos`: the monotonic time if it is at hand, else 0.
+void NoteEnd(const ServiceParts& parts, const RequestContext& context, int code, std::int64_t now_nanos = 0);
+
+// Ends a unary call with `answer`, whose status has `code`.
+void Answer(const ServiceParts& parts, const RequestContext& context, int code, std::string answer,
+            std::int64_t now_nanos = 0);
 
 // Answers a unary call with nothing but the error.
 void Refuse(const ServiceParts& parts, const RequestContext& context, const model::Error& error);

@@ -45,11 +45,18 @@ SingleSetDirectory::Step SingleSetDirectory::Look(Entry<T>& entry) {
 // Names that nobody has asked for lately make room; a table full of names in use is emptied and fills again.
 template <typename T>
 void SingleSetDirectory::MakeRoom(Table<T>& table) {
-  if (table.size() < options_.entries_max) return;
+  if (table.entries.size() < options_.entries_max) return;
   const std::int64_t old = clock_.MonotonicMillis() - kUsableMillis;
-  absl::erase_if(table, [old](const auto& each) { return !each.second.asking && each.second.since_millis < old; });
-  if (table.size() < options_.entries_max) return;
-  absl::erase_if(table, [](const auto& each) { return !each.second.asking; });
+  const auto erase = [&table](const auto& may_go) {
+    absl::erase_if(table.entries, [&](const auto& each) {
+      if (each.second.asking || !may_go(each.second)) return false;
+      if (each.second.known()) --table.known;
+      return true;
+    });
+  };
+  erase([old](const Entry<T>& entry) { return entry.since_millis < old; });
+  if (table.entries.size() < options_.entries_max) return;
+  erase([](const Entry<T>&) { return true; });
 }
 
 template <typename T>
@@ -57,7 +64,8 @@ void SingleSetDirectory::Settle(Table<T>& table, const std::string& name, Answer
   std::vector<std::function<void(Answer<T>)>> waiting;
   {
     base::MutexLock lock(mu_);
-    Entry<T>& entry = table[name];
+    Entry<T>& entry = table.entries[name];
+    if (entry.known()) --table.known;
     entry.asking = false;
     waiting = std::exchange(entry.waiting, {});
     // A broker that does not answer takes nothing back of what it said before.
@@ -69,8 +77,14 @@ void SingleSetDirectory::Settle(Table<T>& table, const std::string& name, Answer
       entry.answer = answer;
     }
     entry.since_millis = clock_.MonotonicMillis();
+    if (entry.known()) ++table.known;
   }
   for (const auto& then : waiting) then(answer);
+}
+
+std::size_t SingleSetDirectory::topics() const {
+  base::MutexLock lock(mu_);
+  return topics_.known;
 }
 
 Directory::RoutePtr SingleSetDirectory::CachedTopic(absl::string_view full_name) {
@@ -78,8 +92,8 @@ Directory::RoutePtr SingleSetDirectory::CachedTopic(absl::string_view full_name)
   Step step;
   {
     base::MutexLock lock(mu_);
-    const auto found = topics_.find(full_name);
-    if (found == topics_.end()) return nullptr;
+    const auto found = topics_.entries.find(full_name);
+    if (found == topics_.entries.end()) return nullptr;
     Entry<TopicRoute>& entry = found->second;
     if (!entry.answer || !entry.answer->ok()) return nullptr;
     if (clock_.MonotonicMillis() - entry.since_millis >= kUsableMillis) return nullptr;
@@ -97,7 +111,7 @@ void SingleSetDirectory::FindTopic(absl::string_view full_name, TopicCallback th
   {
     base::MutexLock lock(mu_);
     MakeRoom(topics_);
-    Entry<TopicRoute>& entry = topics_[name];
+    Entry<TopicRoute>& entry = topics_.entries[name];
     step = Look(entry);
     if (step == Step::kUse || step == Step::kUseAndAsk) {
       answer = entry.answer;
@@ -116,7 +130,7 @@ void SingleSetDirectory::FindGroup(absl::string_view full_name, bool fifo, Group
   {
     base::MutexLock lock(mu_);
     MakeRoom(groups_);
-    Entry<core::GroupConfig>& entry = groups_[name];
+    Entry<core::GroupConfig>& entry = groups_.entries[name];
     step = Look(entry);
     if (step == Step::kUse || step == Step::kUseAndAsk) {
       answer = entry.answer;

@@ -38,6 +38,9 @@ class SingleSetDirectory final : public Directory {
   void FindGroup(absl::string_view full_name, bool fifo, GroupCallback then) override;
   void ForEachLink(absl::FunctionRef<void(BrokerLink&)> each) override { each(link_); }
 
+  // Topics whose route is cached.
+  std::size_t topics() const;
+
  private:
   template <typename T>
   struct Entry {
@@ -45,9 +48,14 @@ class SingleSetDirectory final : public Directory {
     std::int64_t since_millis = 0;  // of the answer
     bool asking = false;
     std::vector<std::function<void(model::Result<std::shared_ptr<const T>>)>> waiting;
+
+    bool known() const { return answer && answer->ok(); }
   };
   template <typename T>
-  using Table = absl::flat_hash_map<std::string, Entry<T>>;
+  struct Table {
+    absl::flat_hash_map<std::string, Entry<T>> entries;
+    std::size_t known = 0;  // of them
+  };
   // What to do about one name now.
   enum class Step { kUse, kUseAndAsk, kAsk, kWait };
 
@@ -69,7 +77,7 @@ class SingleSetDirectory final : public Directory {
   BrokerLink& link_;
   const base::Clock& clock_;
 
-  base::Mutex mu_;
+  mutable base::Mutex mu_;
   Table<TopicRoute> topics_ ABSL_GUARDED_BY(mu_);
   Table<core::GroupConfig> groups_ ABSL_GUARDED_BY(mu_);
 };

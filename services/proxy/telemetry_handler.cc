@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "services/proxy/answers.h"
 #include "services/proxy/durations.h"
@@ -16,6 +17,7 @@ namespace v2 = apache::rocketmq::v2;
 
 constexpr std::int64_t kLookAgainMillis = 20'000;
 constexpr std::int64_t kRequestTimeoutMillis = 3'000;
+constexpr std::size_t kLabelBytesMax = 32;
 
 SettingsContext ContextOf(const ServiceParts& parts, const RequestContext& context) {
   return {.default_namespace = context.default_namespace(),
@@ -37,6 +39,15 @@ GroupSettings SettingsOfGroup(const core::GroupConfig& config) {
 bool MeanTheSame(const core::GroupConfig& a, const core::GroupConfig& b) {
   return a.fifo == b.fifo && a.max_attempts == b.max_attempts && a.exponential_backoff == b.exponential_backoff &&
          a.backoff_millis == b.backoff_millis && a.lite_quota == b.lite_quota;
+}
+
+// What a client says about itself, as a label of metrics: short, printable, in lower case.
+std::string LabelOf(absl::string_view header) {
+  std::string label = absl::AsciiStrToLower(header.substr(0, kLabelBytesMax));
+  for (char& c : label) {
+    if (!absl::ascii_isprint(static_cast<unsigned char>(c))) c = '?';
+  }
+  return label.empty() ? "unknown" : label;
 }
 
 class Handler final : public rpc::StreamHandler {
@@ -78,11 +89,14 @@ std::unique_ptr<rpc::StreamHandler> HandlerOf(std::shared_ptr<TelemetryStream> s
 
 void TelemetryStream::Start() {
   ++parts_.metrics.telemetry_streams;
-  context_.call().OnEnded([self = shared_from_this()](rpc::CallEnd) {
+  context_.call().OnEnded([self = shared_from_this()](rpc::CallEnd end) {
+    int code = end == rpc::CallEnd::kFinished ? kOk : RpcMetrics::kCancelled;
     {
       base::MutexLock lock(self->mu_);
       self->ended_ = true;
+      if (self->end_code_ != 0) code = self->end_code_;
     }
+    NoteEnd(self->parts_, self->context_, code);
     --self->parts_.metrics.telemetry_streams;
     self->parts_.clients.RemoveStream(self->context_.client_id(), self.get());
   });
@@ -90,7 +104,7 @@ void TelemetryStream::Start() {
   context_.call().SendInitialMetadata();
   if (const auto error = Admit(parts_, context_)) {
     refused_ = true;
-    NoteRefusal(parts_, context_, *error);
+    NoteRefused(*error);
     context_.call().Write(ErrorAnswer(*error));
     return context_.call().Finish(absl::OkStatus());
   }
@@ -129,8 +143,14 @@ void TelemetryStream::FinishIfDone() {
 
 void TelemetryStream::Close(const absl::Status& status) { context_.call().Finish(status); }
 
-void TelemetryStream::RefuseSettings(const model::Error& error) {
+void TelemetryStream::NoteRefused(const model::Error& error) {
   NoteRefusal(parts_, context_, error);
+  base::MutexLock lock(mu_);
+  end_code_ = error.number();
+}
+
+void TelemetryStream::RefuseSettings(const model::Error& error) {
+  NoteRefused(error);
   context_.call().Write(ErrorAnswer(error));
   context_.call().Finish(
       absl::InvalidArgumentError(absl::StrCat(CodeName(error.number()), " (", error.number(), "): ", error.text)));
@@ -142,6 +162,8 @@ void TelemetryStream::OnSettings(const v2::Settings& settings) {
   const std::string group = GroupName(settings);
   parts_.clients.PutSettings(context_.client_id(), {.client_type = settings.client_type(),
                                                     .group = group,
+                                                    .language = LabelOf(context_.language()),
+                                                    .version = LabelOf(context_.client_version()),
                                                     .request_timeout_millis = settings.has_request_timeout()
                                                                                   ? MillisOf(settings.request_timeout())
                                                                                   : kRequestTimeoutMillis});

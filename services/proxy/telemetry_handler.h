@@ -38,6 +38,7 @@ class TelemetryStream final : public CommandStream, public std::enable_shared_fr
   void AnswerSettings(const SettingsPtr& settings, const Directory::GroupPtr& group);
   void WriteSettings(const apache::rocketmq::v2::Settings& settings, const core::GroupConfig& group);
   void FinishIfDone();
+  void NoteRefused(const model::Error& error);
   std::string GroupName(const apache::rocketmq::v2::Settings& settings) const;
 
   const ServiceParts& parts_;
@@ -49,6 +50,7 @@ class TelemetryStream final : public CommandStream, public std::enable_shared_fr
   std::optional<core::GroupConfig> answered_with_ ABSL_GUARDED_BY(mu_);  // nullopt: defaults
   std::int64_t looked_millis_ ABSL_GUARDED_BY(mu_) = 0;
   int unanswered_ ABSL_GUARDED_BY(mu_) = 0;
+  int end_code_ ABSL_GUARDED_BY(mu_) = 0;  // of a refused stream
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
 };

@@ -23,6 +23,7 @@ class Stack {
     bool auto_create_topics = false;
     bool async_flush = false;
     std::string users;  // content of the user file; empty: authentication is off
+    bool canary = false;
   };
 
   explicit Stack(const Options& options) : options_(options) {
@@ -38,6 +39,7 @@ class Stack {
       WriteUsers(options.users);
       config.users_file = UsersPath();
     }
+    config.canary = options.canary;
     auto started = proxy::Proxy::Start(
         config, "broker-a", [this](const std::shared_ptr<link::Session>& mine) { Join(mine); }, *disk_, clock_);
     MR_CHECK(started.ok());

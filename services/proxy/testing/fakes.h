@@ -25,8 +25,10 @@ namespace millrace::proxy {
 
 class FakeCall final : public rpc::ServerCall {
  public:
+  // `method`: of MessagingService, or a whole path.
   explicit FakeCall(absl::string_view method)
-      : method_(absl::StrCat("/apache.rocketmq.v2.MessagingService/", method)) {}
+      : method_(method.front() == '/' ? std::string(method.data(), method.size())
+                                      : absl::StrCat("/apache.rocketmq.v2.MessagingService/", method)) {}
 
   absl::string_view method() const override { return method_; }
   absl::string_view Header(absl::string_view key) const override {
