@@ -178,6 +178,7 @@ void Reader::ReadEntries(Look& look, std::uint64_t granted) {
     verdict.result = ReadEntry(look.topic_id, look.entries[i].queue, look.entries[i].queue_offset, look.found[i],
                                look.filter, message);
     verdict.bytes = static_cast<std::uint32_t>(message.stored_bytes);
+    verdict.store_millis = message.store_millis;
     if (verdict.result == core::VerdictResult::kMatch) {
       claim.granted += message.stored_bytes;
     } else {
