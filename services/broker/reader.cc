@@ -228,6 +228,17 @@ void Reader::Get(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue
   });
 }
 
+void Reader::TellStoreTime(const core::StoreTimeWanted& wanted) {
+  Add([this, wanted] {
+    FoundMessage found;
+    const bool there = Find(wanted.topic_id, wanted.queue, wanted.queue_offset, found) == core::VerdictResult::kMatch;
+    inbox_.Post([&](core::EventBatch& batch) {
+      batch.Add(core::EventType::kStoreTime, core::StoreTime{wanted.topic_id, wanted.group_id, wanted.queue_offset,
+                                                             there ? found.store_millis : 0, wanted.queue, 0});
+    });
+  });
+}
+
 ReadClaim Reader::TakeClaim(std::uint64_t claim) {
   base::MutexLock lock(mu_);
   const auto at = claims_.find(claim);
