@@ -110,7 +110,8 @@ class Feed {
     core.Step(events_, actions_);
     events_.Clear();
     if (actions_.append.records.empty()) return;
-    events_.Add(core::EventType::kFlushed, core::Flushed{actions_.append.offset + actions_.append.bytes});
+    events_.Add(core::EventType::kFlushed,
+                core::Flushed{actions_.append.batches.back().offset + actions_.append.batches.back().bytes});
   }
   void Send(const std::string& topic) {
     const core::SendMessage message{{1, 100}, 0, 0, 7, 0};
