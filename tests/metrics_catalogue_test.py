@@ -17,7 +17,8 @@ FREE = "127.0.0.1:0"
 COMMON = {"nameserver": {"node_type", "node_id"}, "broker": {"cluster", "node_type", "node_id"}}
 # Shown once there is a secret, something was delivered, or there is a backlog of a known age.
 NEED_TRAFFIC = re.compile(r"millrace_message_\w+_seconds|rocketmq_(consumer|messages|throughput|send_to_dlq)_\w+|"
-                          r"millrace_(consumer|messages|deliveries)_\w+|rocketmq_storage_message_reserve_time_\w+|millrace_cluster_secret_\w+")
+                          r"millrace_(consumer|messages|deliveries)_\w+|rocketmq_storage_message_reserve_time_\w+|"
+                          r"millrace_cluster_secret_\w+")
 
 
 def catalogue(service):
