@@ -24,6 +24,7 @@
 #include "services/nameserver/nameserver.h"
 #include "services/nameserver/nameserver_config.h"
 #include "services/proxy/proxy.h"
+#include "services/proxy/proxy_collect.h"
 
 namespace millrace::cli {
 namespace {
@@ -128,13 +129,17 @@ int RunUp(int argc, char** argv) {
       proxy::Proxy::Start(config.proxy, config.broker.name, InProcess((*broker)->broker().links(), clock), *fs, clock);
   if (!proxy.ok()) return Explain(proxy.status());
 
-  const http::CollectedBy metrics([&](http::MetricFamilies& families) {
-    broker::CollectBroker((*broker)->broker(), families);
-    if ((*proxy)->users() != nullptr) auth::Collect(*(*proxy)->users(), families);
-    auth::Collect(secret->get(), families);
-    http::CollectProcess(families);
-  });
-  auto page = http::HttpServer::Start(config.common.http_listen, {&metrics, nameserver->get()});
+  const http::CollectedBy metrics(
+      [&](http::MetricFamilies& families) { broker::CollectBroker((*broker)->broker(), families); },
+      broker::BrokerLabels((*broker)->broker()));
+  const http::CollectedBy process(
+      [&](http::MetricFamilies& families) {
+        auth::Collect(secret->get(), families);
+        http::CollectProcess(families);
+      },
+      http::ServiceLabels({}, "up", http::HostName()));
+  const proxy::ProxyPage calls(**proxy);
+  auto page = http::HttpServer::Start(config.common.http_listen, {&metrics, nameserver->get(), &calls, &process});
   if (!page.ok()) return Explain(page.status());
   (*page)->SetReady(true);
   const std::string clients = process::Dialable(config.proxy.listen, (*proxy)->port());

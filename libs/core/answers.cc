@@ -16,6 +16,8 @@ void Core::Impl::Deliver(Receiver& receiver, std::uint64_t claim, const std::vec
   answer.entries.clear();
   if (!receiver.renewed) answer.latest = std::min(answer.latest, now_ + receiver.invisible);
   Client& client = *FindClient(receiver.client);
+  PairCounters& counters = receiver.subscription->counters;
+  PairHistograms& histograms = HistogramsOf(*receiver.subscription);
   TextRef entries{static_cast<std::uint32_t>(out_->text.size()), 0};
   for (const std::uint32_t index : matched) {
     Entry& entry = receiver.again ? *AgainEntry(receiver, receiver.again_items[index]) : *receiver.entries[index];
@@ -26,7 +28,9 @@ void Core::Impl::Deliver(Receiver& receiver, std::uint64_t claim, const std::vec
     } else {
       entry.receiver = nullptr;
       receiver.entries[index] = nullptr;
-      ++entry.delivery;
+      Observe(histograms.delivery_age, entry.since != 0 ? entry.since : entry.store_millis);
+      entry.since = now_;
+      if (++entry.delivery > 1) ++counters.redelivered;
       entry.suspend = false;
       entry.seen = true;
       entry.start = start_number_;
@@ -51,6 +55,7 @@ void Core::Impl::Deliver(Receiver& receiver, std::uint64_t claim, const std::vec
     entries.size += out_->AddText(reinterpret_cast<const char*>(&delivered), sizeof delivered).size;
   }
   sums_.messages_out += matched.size();
+  counters.messages_out += matched.size();
   RememberAnswer(receiver, answer);
   ArmAnswer(answer);
   out_->Add(ActionType::kDeliver, core::Deliver{receiver.reply, claim, answer.id, receiver.invisible, entries});

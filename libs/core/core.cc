@@ -36,6 +36,7 @@ std::string Core::home() const { return impl_->cluster_.home; }
 std::string Core::mac_key() const { return impl_->cluster_.mac_key; }
 void Core::DescribeTopics(ActionBatch& actions) const { impl_->DescribeTopics(actions); }
 Core::Totals Core::totals() const { return impl_->totals(); }
+bool Core::PublishSums(std::size_t limit, SumsListener& listener) { return impl_->PublishSums(limit, listener); }
 void Core::CheckInvariants() const { impl_->CheckInvariants(); }
 
 Core::Impl::Impl(const Options& options) : options_(options) { MR_CHECK(options.segment_bytes >= 4096); }
@@ -128,6 +129,7 @@ void Core::Impl::Handle(EventType type, const char* event, const EventBatch& bat
     case EventType::kPutGroup: return OnPutGroup(As<PutGroup>(event), batch);
     case EventType::kDeleteGroup: return OnDeleteGroup(As<DeleteGroup>(event), batch);
     case EventType::kQuery: return OnQuery(As<Query>(event), batch);
+    case EventType::kStoreTime: return OnStoreTime(As<StoreTime>(event));
   }
   MR_CHECK(false);
 }

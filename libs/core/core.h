@@ -11,6 +11,7 @@
 #include "core/actions.h"
 #include "core/events.h"
 #include "core/rules.h"
+#include "core/sums.h"
 
 // The broker's logic: append order, delivery, leases, metadata, liveness. A single-threaded state machine: the same
 // events give the same actions. No clock, random source, environment, thread, file or socket in this library.
@@ -100,13 +101,20 @@ class Core {
   // Every topic, as TopicChanged actions (for a registration from scratch).
   void DescribeTopics(ActionBatch& actions) const;
 
-  // Sums that a scrape reads.
+  // Sums over everything, kept on every change.
   struct Totals {
     std::uint64_t messages_in = 0, bytes_in = 0, messages_out = 0, acknowledged = 0, dead_lettered = 0, returned = 0;
     std::int64_t ready = 0, in_flight = 0, waiting = 0;
     std::uint64_t clients = 0, waiting_receives = 0, topics = 0, groups = 0;
+    std::uint64_t unconfirmed_bytes = 0;
+    base::HistogramCounts sizes[kTopicTypes];  // of stored messages by type - 1; bytes, bounds: kSizeBytes
   };
   Totals totals() const;
+
+  // Hands over the sums that have changed since they were handed over last; everything after Load(). Not part of a
+  // turn: nothing that the core decides depends on it, except that AskStoreTime wants the event StoreTime.
+  // `limit`: how many topics, groups and queues of pairs are looked at. True: more is left.
+  bool PublishSums(std::size_t limit, SumsListener& listener);
 
   // Checks every invariant that needs no history by a full scan; aborts when one does not hold. For tests.
   void CheckInvariants() const;

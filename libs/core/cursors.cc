@@ -15,6 +15,7 @@ Subscription* Core::Impl::Subscribe(Group& group, Topic& topic) {
                                  [&](Subscription* other) { return other->group->config.id > group.config.id; });
     topic.subscriptions.insert(at, place.get());
     AddCursors(*place);
+    Touch(*place);
   }
   return place.get();
 }
@@ -28,6 +29,7 @@ void Core::Impl::AddCursors(Subscription& subscription) {
     const Queue& queue = subscription.topic->queues[cursor->queue];
     cursor->start = cursor->next = cursor->durable_next = std::min(queue.minimum, queue.visible);
     subscription.next_sum += cursor->next;
+    sums_.ready += queue.visible - cursor->next;
     if (started_) MustRecord(*cursor);  // its start, and that it exists
     subscription.cursors.push_back(std::move(cursor));
   }
@@ -91,23 +93,28 @@ Entry* Core::Impl::OpenEntry(Cursor& cursor, std::int64_t offset, std::uint8_t c
 
 void Core::Impl::Count(Cursor& cursor, EntryState state, int by) {
   Subscription& subscription = *cursor.subscription;
+  Touch(subscription);
   switch (state) {
     case EntryState::kReady:
       cursor.ready += by;
       subscription.ready += by;
+      sums_.ready += by;
       return;
     case EntryState::kClaimed:
       cursor.claimed += by;
       subscription.claimed += by;
+      sums_.ready += by;
       return RoomAgain(cursor, by);
     case EntryState::kOffered:
     case EntryState::kHeld:
       cursor.in_flight += by;
       subscription.in_flight += by;
+      sums_.in_flight += by;
       return RoomAgain(cursor, by);
     case EntryState::kWaiting:
       cursor.waiting += by;
       subscription.waiting_entries += by;
+      sums_.waiting += by;
       return;
   }
 }
@@ -148,6 +155,7 @@ void Core::Impl::Pass(Entry& entry, std::int64_t PassedCounters::*reason, std::u
   Cursor& cursor = *entry.cursor;
   const std::int64_t offset = entry.offset;
   ++(cursor.passed.*reason);
+  ++(cursor.subscription->passed.*reason);
   FreeEntry(entry);
   Change(cursor, offset, change);
 }
@@ -169,7 +177,9 @@ void Core::Impl::FreeEntry(Entry& entry) {
 
 void Core::Impl::Advance(Cursor& cursor, std::int64_t next) {
   MR_CHECK(next >= cursor.next);
+  Touch(*cursor.subscription);
   cursor.subscription->next_sum += next - cursor.next;
+  sums_.ready -= next - cursor.next;
   cursor.next = next;
   // Rejects alone are no reason for a record, but an acknowledgement after a crash opens everything above the durable
   // `next`: bound that.
@@ -187,6 +197,7 @@ void Core::Impl::ExpireBelow(Cursor& cursor, std::int64_t minimum) {
   }
   if (minimum > cursor.next) {
     cursor.passed.expired += minimum - cursor.next;
+    cursor.subscription->passed.expired += minimum - cursor.next;
     Advance(cursor, minimum);
   }
 }

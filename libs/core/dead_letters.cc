@@ -92,9 +92,10 @@ void Core::Impl::PlanLetter(DeadLetter& letter, const BodyRead& event) {
   plan.record.body = event.body;
   letter_plans_.push_back(std::move(plan));
   letter_bytes_ += event.body.size;
-  pending_ends_.push({turn_, target->config.id, queue.appended, 0});
-  Pass(entry, &PassedCounters::dead_lettered, kBlockForced);
+  pending_ends_.push({turn_, target->config.id, queue.appended, now_, 0});
+  ++cursor.subscription->counters.dead_lettered;
   ++sums_.dead_lettered;
+  Pass(entry, &PassedCounters::dead_lettered, kBlockForced);
 }
 
 // After everything else of the turn, so that the progress inside is the turn's last word.

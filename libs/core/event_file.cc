@@ -8,7 +8,7 @@ namespace millrace::core {
 namespace {
 
 constexpr absl::string_view kMagic = "MREV";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 absl::Status Bad(absl::string_view what, std::size_t position) {
   return absl::DataLossError(absl::StrCat("event file: ", what, " at byte ", position));

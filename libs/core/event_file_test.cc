@@ -24,7 +24,7 @@ TEST(EventFile, HasTheDocumentedForm) {
   AppendEventBatch(batch, file);
   EXPECT_EQ(absl::BytesToHexString(file),
             "4d524556"
-            "01000000"
+            "02000000"
             "26000000"
             "7d9b1bda"
             "e803000000000000"

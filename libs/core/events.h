@@ -69,6 +69,7 @@ enum class EventType : std::uint16_t {
   kPutGroup,
   kDeleteGroup,
   kQuery,
+  kStoreTime,
 };
 
 // The first event after Load(). The core appends a start record (start number + 1), and opens a new epoch first when
@@ -147,7 +148,8 @@ enum class VerdictResult : std::uint32_t {
 
 struct Verdict {
   VerdictResult result = VerdictResult::kGone;
-  std::uint32_t bytes = 0;  // of the message as it will be framed
+  std::uint32_t bytes = 0;        // of the message as it will be framed
+  std::int64_t store_millis = 0;  // 0: not read
 };
 
 // What a reader found for a claim: one Verdict per entry, in the claim's order.
@@ -285,6 +287,16 @@ struct Query {
   ReplyTo reply;
   TextRef name;
   QueryKind kind = QueryKind::kTopic;
+  std::uint32_t reserved = 0;
+};
+
+// Answer to SumsListener::AskStoreTime; 0 when it cannot be told. Only ages that scrapes show depend on it.
+struct StoreTime {
+  std::uint64_t topic_id = 0;
+  std::uint64_t group_id = 0;
+  std::int64_t queue_offset = 0;
+  std::int64_t store_millis = 0;
+  std::uint32_t queue = 0;
   std::uint32_t reserved = 0;
 };
 

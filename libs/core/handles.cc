@@ -65,7 +65,9 @@ Core::Impl::Judged Core::Impl::JudgeHandle(const core::Handle& handle, absl::str
 Entry* Core::Impl::OpenGap(Cursor& cursor, std::int64_t offset) {
   for (std::int64_t at = cursor.next; at <= offset; ++at) {
     Entry* entry = OpenEntry(cursor, at, kBlockGap);
-    if (at < offset) cursor.retries.PushBack(entry);
+    if (at == offset) break;
+    entry->since = now_;
+    cursor.retries.PushBack(entry);
   }
   Advance(cursor, offset + 1);
   Wake(*cursor.subscription);
@@ -78,6 +80,16 @@ void Core::Impl::AnswerPassed(const ReplyTo& reply) {
   Wait wait;
   wait.reply = reply;
   WaitForTurn(wait);
+}
+
+void Core::Impl::CountAck(const Entry& entry) {
+  ++sums_.acknowledged;
+  Subscription& subscription = *entry.cursor->subscription;
+  ++subscription.counters.acknowledged;
+  const bool delivered = entry.state == EntryState::kOffered || entry.state == EntryState::kHeld || entry.nacked;
+  if (!delivered || subscription.histograms == nullptr) return;
+  Observe(subscription.histograms->ack_latency, entry.since);
+  Observe(subscription.histograms->end_to_end, entry.store_millis);
 }
 
 void Core::Impl::OnAck(const Ack& event, const EventBatch& batch) {
@@ -93,8 +105,8 @@ void Core::Impl::OnAck(const Ack& event, const EventBatch& batch) {
   }
   if (judged.state == HandleState::kPassed) return AnswerPassed(event.reply);
   Entry* entry = judged.entry != nullptr ? judged.entry : OpenGap(*judged.cursor, event.handle.queue_offset);
+  CountAck(*entry);
   Pass(*entry, &PassedCounters::acknowledged, kBlockForced);
-  ++sums_.acknowledged;
   if (options_.async_ack) return AnswerOk(event.reply);
   Wait wait;
   wait.reply = event.reply;

@@ -34,6 +34,8 @@ class Core::Impl {
   // query.cc
   void DescribeTopics(ActionBatch& actions) const;
   Totals totals() const;
+  // sums.cc
+  bool PublishSums(std::size_t limit, SumsListener& listener);
   // invariants.cc
   void CheckInvariants() const;
 
@@ -68,6 +70,7 @@ class Core::Impl {
     std::uint64_t turn = 0;
     std::uint64_t topic_id = 0;
     std::int64_t end = 0;
+    std::int64_t store_millis = 0;
     std::uint32_t queue = 0;
   };
   struct TurnEnd {
@@ -169,6 +172,22 @@ class Core::Impl {
   void OnQuery(const Query& event, const EventBatch& batch);
   QueueProgress Describe(const Cursor& cursor) const;
 
+  // --- sums.cc ---
+  void Touch(Topic& topic);
+  void Touch(Group& group);
+  void Touch(Subscription& subscription);
+  void ForgetSums(Topic& topic);
+  void ForgetSums(Group& group);
+  void ForgetSums(Subscription& subscription);
+  PairHistograms& HistogramsOf(Subscription& subscription);
+  void Observe(base::HistogramCounts& histogram, std::int64_t since);
+  void LearnStoreTime(Cursor& cursor, std::int64_t offset, std::int64_t store_millis);
+  void LearnStoreTime(Entry& entry, std::int64_t store_millis);
+  void OnStoreTime(const StoreTime& event);
+  void AskStoreTime(Cursor& cursor, std::int64_t offset, SumsListener& listener);
+  void ScanCursor(Cursor& cursor, SumsListener& listener);
+  void PublishPair(const Subscription& pair, SumsListener& listener);
+
   // --- cursors.cc: cursors, blocks, entries and their counters ---
   Subscription* Subscribe(Group& group, Topic& topic);
   void AddCursors(Subscription& subscription);
@@ -249,6 +268,7 @@ class Core::Impl {
   Judged JudgeHandle(const core::Handle& handle, absl::string_view topic, absl::string_view group);
   bool EpochAllows(const core::Handle& handle, const Queue& queue) const;
   Entry* OpenGap(Cursor& cursor, std::int64_t offset);
+  void CountAck(const Entry& entry);
   void OnAck(const Ack& event, const EventBatch& batch);
   void OnChangeInvisible(const ChangeInvisible& event, const EventBatch& batch);
   void OnForwardDeadLetter(const ForwardDeadLetter& event, const EventBatch& batch);
@@ -274,6 +294,7 @@ class Core::Impl {
   void OnClientTerminated(const ClientTerminated& event, const EventBatch& batch);
   void OnClientTimer(Client& client);
   void OnLinkDown(const LinkDown& event);
+  void CountMember(const std::string& group, std::uint32_t client, int by);
   void DropRegistration(absl::btree_map<RegistrationKey, Registration>::iterator place);
   void EndClient(Client& client);
   void ReleaseLeases(Client& client);
@@ -351,7 +372,22 @@ class Core::Impl {
   absl::btree_map<RegistrationKey, Registration> registrations_;
   std::int64_t silence_ = 0;  // log time spent in turns that emptied the inbox
 
-  Totals sums_;  // the counters of it, not the gauges
+  absl::flat_hash_map<std::pair<std::string, std::uint32_t>, std::uint32_t> members_;  // (group, client) -> times
+  absl::flat_hash_map<std::string, std::uint32_t> group_clients_;                      // also of groups to come
+
+  // Sums. The totals are complete but for what is a container's size.
+  Totals sums_;
+  List<Topic, SumsTag> changed_topics_;
+  List<Group, SumsTag> changed_groups_;
+  List<Subscription, SumsTag> changed_pairs_;
+  List<Subscription, AskTag> unasked_;                         // wait for others' store times to be answered
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> gone_;  // (group, topic), 0: none
+  std::uint32_t store_times_asked_ = 0;
+  struct {
+    Subscription* pair = nullptr;  // that is being looked at
+    std::size_t queue = 0;         // the next one
+    std::int64_t ready_since = kSinceNothing, unfinished_since = kSinceNothing;
+  } scan_;
 };
 
 }  // namespace millrace::core

@@ -3,6 +3,7 @@
 namespace millrace::core {
 
 void Core::Impl::CheckInvariants() const {
+  std::int64_t all_ready = 0, all_in_flight = 0, all_waiting = 0;
   for (const auto& [topic_id, topic] : topics_) {
     std::int64_t visible = 0;
     MR_CHECK(topic->queues.size() == topic->config.queues);
@@ -27,10 +28,17 @@ void Core::Impl::CheckInvariants() const {
       }
       MR_CHECK(next == subscription->next_sum && ready == subscription->ready && claimed == subscription->claimed);
       MR_CHECK(in_flight == subscription->in_flight && waiting == subscription->waiting_entries);
+      PassedCounters passed;
+      for (const auto& cursor : subscription->cursors) passed += cursor->passed;
+      MR_CHECK(passed == subscription->passed);
+      all_ready += ready + claimed + subscription->topic->visible_sum - next;
+      all_in_flight += in_flight;
+      all_waiting += waiting;
       open += static_cast<std::uint64_t>(ready + claimed + in_flight + waiting);
     }
     MR_CHECK(open == group->open_entries);
   }
+  MR_CHECK(all_ready == sums_.ready && all_in_flight == sums_.in_flight && all_waiting == sums_.waiting);
 }
 
 // max - start = ready + claimed + in flight + waiting + passed, from the entries themselves.

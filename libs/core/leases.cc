@@ -59,6 +59,7 @@ void Core::Impl::OnEntryTimer(Entry& entry) {
   }
   if (entry.end > now_) return ArmLease(entry);
   if (!lease) return MakeReady(entry);
+  if (entry.state == EntryState::kHeld) ++entry.cursor->subscription->counters.expired;
   if (entry.state == EntryState::kHeld && entry.renewed) {
     return EndLease(entry, true, Backoff(entry.cursor->subscription->group->config, entry.attempt + 2));
   }
@@ -108,6 +109,7 @@ void Core::Impl::GiveBack(Entry& entry) {
   ++entry.returns;
   entry.alone = entry.returns >= 2;
   ++sums_.returned;
+  ++entry.cursor->subscription->counters.returned;
   const std::uint32_t doublings = std::min(entry.returns - 1, 16u);
   const std::int64_t longest = std::max(kReturnDelayMax, options_.return_millis);
   EndLease(entry, counted, std::min(options_.return_millis << doublings, longest));
@@ -121,6 +123,7 @@ void Core::Impl::MakeReady(Entry& entry) {
     return;
   }
   SetState(entry, EntryState::kReady);
+  entry.since = now_;
   entry.cursor->retries.PushBack(&entry);
   Wake(*entry.cursor->subscription);
 }

@@ -56,18 +56,41 @@ void Core::Impl::OnClientRegistered(const ClientRegistered& event, const EventBa
   const RegistrationKey key{event.link, event.number};
   if (const auto old = registrations_.find(key); old != registrations_.end()) {
     if (old->second.client == number) {
+      Sign(client);
+      if (group == absl::string_view(old->second.group)) return;
+      CountMember(old->second.group, number, -1);
       old->second.group.assign(group.data(), group.size());
-      return Sign(client);
+      return CountMember(old->second.group, number, 1);
     }
     DropRegistration(old);
   }
   Sign(client);
   registrations_[key] = {number, std::string(group.data(), group.size())};
+  CountMember(registrations_[key].group, number, 1);
   if (client.registrations++ == 0) ++registered_clients_;
+}
+
+// A client that several proxies speak for is one member of its group.
+void Core::Impl::CountMember(const std::string& group, std::uint32_t client, int by) {
+  if (group.empty()) return;  // a producer
+  const auto times = members_.try_emplace({group, client}, 0).first;
+  const bool was = times->second > 0;
+  times->second += static_cast<std::uint32_t>(by);
+  const bool is = times->second > 0;
+  if (!is) members_.erase(times);
+  if (was == is) return;
+  const auto clients = group_clients_.try_emplace(group, 0).first;
+  clients->second += static_cast<std::uint32_t>(by);
+  if (Group* known = FindGroup(group)) {
+    known->clients = clients->second;
+    Touch(*known);
+  }
+  if (clients->second == 0) group_clients_.erase(clients);
 }
 
 void Core::Impl::DropRegistration(absl::btree_map<RegistrationKey, Registration>::iterator place) {
   Client* client = FindClient(place->second.client);
+  CountMember(place->second.group, place->second.client, -1);
   registrations_.erase(place);
   if (--client->registrations == 0) --registered_clients_;
 }

@@ -125,6 +125,7 @@ absl::Status Core::Impl::LoadCursors(const ImageReader& image) {
     if (cursor == nullptr || !reader.ok() || read.next < read.start || read.start < 0) return false;
     cursor->start = read.start;
     cursor->passed = {read.acknowledged, read.rejected, read.dead_lettered, read.skipped, read.expired};
+    cursor->subscription->passed += cursor->passed;
     Advance(*cursor, read.next);
     cursor->durable_next = cursor->next;
     cursor->must_record = false;
@@ -148,7 +149,9 @@ bool Core::Impl::LoadBlock(Cursor& cursor, std::int64_t index, absl::string_view
     if (said < block_value_.entries.size() && block_value_.entries[said].position == position) {
       LoadEntry(*entry, block_value_.entries[said++]);
     }
-    if (entry->state == EntryState::kReady) cursor.retries.PushBack(entry);
+    if (entry->state != EntryState::kReady) continue;
+    entry->since = now_;
+    cursor.retries.PushBack(entry);
   }
   return true;
 }

@@ -44,6 +44,7 @@ Topic* Core::Impl::AddTopic(TopicConfig config) {
   Topic* added = topic.get();
   topic_names_[added->config.name] = added;
   topics_[added->config.id] = std::move(topic);
+  Touch(*added);
   return added;
 }
 
@@ -53,6 +54,9 @@ Group* Core::Impl::AddGroup(GroupConfig config) {
   Group* added = group.get();
   group_names_[added->config.name] = added;
   groups_[added->config.id] = std::move(group);
+  const auto clients = group_clients_.find(added->config.name);
+  added->clients = clients == group_clients_.end() ? 0 : clients->second;
+  Touch(*added);
   return added;
 }
 
@@ -260,6 +264,7 @@ void Core::Impl::OnDeleteGroup(const DeleteGroup& event, const EventBatch& batch
   while (!group->subscriptions.empty()) {
     RemoveSubscription(group->subscriptions.begin()->second.get(), code::kConsumerGroupNotFound, text);
   }
+  ForgetSums(*group);
   group_names_.erase(group->config.name);
   groups_.erase(group->config.id);
   AddMetadataRecord(MetadataKind::kGroupDeleted, body);
@@ -281,6 +286,7 @@ void Core::Impl::RemoveTopic(std::uint64_t id) {
     out_->Add(ActionType::kReleaseBody, ReleaseBody{plan.record.body.slot, 0});
     return true;
   });
+  ForgetSums(*topic);
   deleted_names_[id] = topic->config.name;
   topic_names_.erase(topic->config.name);
   topics_.erase(id);
@@ -293,6 +299,8 @@ void Core::Impl::RemoveTopic(std::uint64_t id) {
 void Core::Impl::RemoveSubscription(Subscription* subscription, std::uint32_t code, absl::string_view text) {
   EndReceiversOf(subscription, nullptr, code, text);
   for (const auto& cursor : subscription->cursors) RemoveCursor(cursor.get());
+  sums_.ready -= subscription->topic->visible_sum - subscription->next_sum;
+  ForgetSums(*subscription);
   std::erase(to_serve_, subscription);
   std::erase(subscription->topic->subscriptions, subscription);
   subscription->group->subscriptions.erase(subscription->topic->config.id);

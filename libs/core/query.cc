@@ -133,13 +133,7 @@ void Core::Impl::DescribeTopics(ActionBatch& actions) const {
 
 Core::Totals Core::Impl::totals() const {
   Totals totals = sums_;
-  for (const auto& [id, group] : groups_) {
-    for (const auto& [topic, subscription] : group->subscriptions) {
-      totals.ready += subscription->ready + subscription->topic->visible_sum - subscription->next_sum;
-      totals.in_flight += subscription->in_flight;
-      totals.waiting += subscription->waiting_entries;
-    }
-  }
+  totals.unconfirmed_bytes = log_end_ - confirmed_end_;
   totals.clients = registered_clients_;
   totals.waiting_receives = receivers_.used();
   totals.topics = topics_.size();

@@ -176,6 +176,7 @@ void Core::Impl::Judge(Receiver& receiver, absl::string_view verdicts) {
       JudgeEntry(receiver, i, verdict, bytes);
     }
   }
+  receiver.subscription->counters.bytes_out += bytes;
   for (std::size_t i = leftover_.size(); i-- > 0;) {
     Entry& entry = *leftover_[i];
     SetState(entry, EntryState::kReady);
@@ -186,6 +187,7 @@ void Core::Impl::Judge(Receiver& receiver, absl::string_view verdicts) {
 
 void Core::Impl::JudgeEntry(Receiver& receiver, std::uint32_t index, const Verdict& verdict, std::uint64_t& bytes) {
   Entry& entry = *receiver.entries[index];
+  LearnStoreTime(entry, verdict.store_millis);
   switch (verdict.result) {
     case VerdictResult::kMatch:
       // One message always goes: a large one would never fit otherwise.

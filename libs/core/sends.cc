@@ -135,10 +135,16 @@ void Core::Impl::TakeSend(const ReplyTo& reply, absl::string_view name, const ch
     record.keys = out_->AddText(reinterpret_cast<const char*>(&message.id_hash), sizeof message.id_hash);
     record.body = message.body;
     planned_bytes_ += store::RecordBytes(1, message.body.size);
+    topic->counters.bytes_in += message.body.size;
     sums_.bytes_in += message.body.size;
+    base::HistogramCounts& sizes = sums_.sizes[message_type - 1];
+    ++sizes.buckets[kSizeBytes.BucketOf(message.body.size)];
+    sizes.sum += message.body.size;
   }
+  topic->counters.messages_in += count;
   sums_.messages_in += count;
-  pending_ends_.push({turn_, topic->config.id, state.appended, queue});
+  Touch(*topic);
+  pending_ends_.push({turn_, topic->config.id, state.appended, now_, queue});
   WaitForTurn(wait);
 }
 

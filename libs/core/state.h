@@ -12,6 +12,7 @@
 #include "core/events.h"
 #include "core/list.h"
 #include "core/metadata.h"
+#include "core/sums.h"
 #include "core/timer_wheel.h"
 
 // What the core remembers. See README.md for the picture.
@@ -38,19 +39,24 @@ struct Queue {
   std::vector<std::pair<std::uint64_t, std::int64_t>> epoch_ends;  // (epoch, end when it began), rising; absent: 0
 };
 
-struct Topic {
+struct SumsTag {};  // has changed since its sums were handed over
+struct AskTag {};   // the core would like to ask for a store time of it
+
+struct Topic : Node<SumsTag> {
   TopicConfig config;
   std::vector<Queue> queues;
   std::vector<Subscription*> subscriptions;  // by group id
   std::int64_t visible_sum = 0;
   std::uint32_t next_queue = 0;  // of the next send
+  TopicCounters counters;
   bool is_dead_letter() const { return (config.id & kDeadLetterBit) != 0; }
 };
 
-struct Group {
+struct Group : Node<SumsTag> {
   GroupConfig config;
   std::uint64_t usable_turn = 0;  // nothing is handed out before this turn is confirmed
   std::uint64_t open_entries = 0;
+  std::uint32_t clients = 0;                                                    // consumers that are alive
   absl::btree_map<std::uint64_t, std::unique_ptr<Subscription>> subscriptions;  // by topic id
 };
 
@@ -85,6 +91,8 @@ struct Entry : Timer, Node<QueueTag>, Node<ClientTag> {
   std::int64_t end = 0;        // of what it waits for
   std::int64_t write_at = 0;   // when an open lease goes to the log
   std::int64_t invisible = 0;
+  std::int64_t store_millis = 0;   // 0: unknown
+  std::int64_t since = 0;          // kReady, kClaimed: when it became ready; else when it was delivered. 0: unknown
   std::uint64_t barrier_turn = 0;  // not handed out before this turn is confirmed
   std::uint64_t letter = 0;        // DeadLetter::id while dying
   Answer* answer = nullptr;        // kOffered
@@ -109,6 +117,14 @@ struct Block {
 struct PassedCounters {
   std::int64_t acknowledged = 0, rejected = 0, dead_lettered = 0, skipped = 0, expired = 0;
   std::int64_t sum() const { return acknowledged + rejected + dead_lettered + skipped + expired; }
+  friend bool operator==(const PassedCounters&, const PassedCounters&) = default;
+  void operator+=(const PassedCounters& other) {
+    acknowledged += other.acknowledged;
+    rejected += other.rejected;
+    dead_lettered += other.dead_lettered;
+    skipped += other.skipped;
+    expired += other.expired;
+  }
 };
 
 // Progress of one group on one queue. Invariant: visible end - start = everything it counts + (visible end - next).
@@ -116,6 +132,7 @@ struct Cursor {
   Subscription* subscription = nullptr;
   std::uint32_t queue = 0;
   bool must_record = false;
+  bool asked = false;  // a store time of this cursor has been asked for
   std::int64_t start = 0;
   std::int64_t next = 0;          // first entry never handed out
   std::int64_t durable_next = 0;  // `next` of the last record
@@ -124,6 +141,8 @@ struct Cursor {
   std::vector<Block*> blocks;   // by index; a block is here while it has something open or to be said
   std::vector<Block*> changed;  // blocks that the next record mentions
   List<Entry, QueueTag> retries;
+  std::int64_t known_offset = -1;  // the last entry at or before `next` whose store time is known; -1: none
+  std::int64_t known_time = 0;
 };
 
 // A client's last answer on one subscription: asked for again with the same attempt id it is the same leases.
@@ -141,16 +160,19 @@ struct LastAnswer {
 struct WaitTag {};
 
 // One group on one topic.
-struct Subscription {
+struct Subscription : Node<SumsTag>, Node<AskTag> {
   Group* group = nullptr;
   Topic* topic = nullptr;
   std::vector<std::unique_ptr<Cursor>> cursors;  // by queue
   List<Receiver, WaitTag> waiting;
   std::int64_t next_sum = 0;  // of all cursors
   std::int64_t ready = 0, claimed = 0, in_flight = 0, waiting_entries = 0;
-  std::uint32_t next_queue = 0;  // where the next claim begins
-  bool odd = false;              // who gets the odd place of an answer: retries or new entries
-  bool wake = false;             // in the core's list of subscriptions to serve
+  PassedCounters passed;                       // of all cursors
+  PairCounters counters;                       // since this start
+  std::unique_ptr<PairHistograms> histograms;  // from the first delivery on
+  std::uint32_t next_queue = 0;                // where the next claim begins
+  bool odd = false;                            // who gets the odd place of an answer: retries or new entries
+  bool wake = false;                           // in the core's list of subscriptions to serve
   absl::flat_hash_map<std::uint32_t, LastAnswer> last_answers;  // by client
 };
 

@@ -113,9 +113,15 @@ void Core::Impl::Confirm() {
     Topic* topic = FindTopic(pending.topic_id);
     if (topic == nullptr) continue;
     Queue& queue = topic->queues[pending.queue];
+    for (Subscription* subscription : topic->subscriptions) {
+      Cursor& cursor = *subscription->cursors[pending.queue];
+      if (cursor.next == queue.visible) LearnStoreTime(cursor, cursor.next, pending.store_millis);
+      sums_.ready += pending.end - queue.visible;
+      Touch(*subscription);
+      Wake(*subscription);
+    }
     topic->visible_sum += pending.end - queue.visible;
     queue.visible = pending.end;
-    WakeReceiversOf(*topic);
   }
   while (!waits_.empty() && TurnConfirmed(waits_.front().turn)) {
     Wait wait = waits_.pop();
@@ -160,9 +166,12 @@ void Core::Impl::FinishWait(Wait& wait, std::uint32_t code, absl::string_view te
       }
       return;
     case WaitKind::kGroupUsable:
-      for (const auto& [id, group] : groups_) {
-        if (wait.id != 0 && wait.id != id) continue;
+      if (const Group* group = FindGroup(wait.id)) {
         for (const auto& [topic, subscription] : group->subscriptions) Wake(*subscription);
+      } else if (wait.id == 0) {
+        for (const auto& [id, each] : groups_) {
+          for (const auto& [topic, subscription] : each->subscriptions) Wake(*subscription);
+        }
       }
       return;
   }

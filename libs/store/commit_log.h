@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "io/file_system.h"
 #include "store/log_format.h"
 
@@ -108,8 +109,14 @@ struct LogOptions {
 
 struct LogMetrics {
   std::uint64_t batches = 0, records = 0, bytes = 0, writes = 0, syncs = 0;
-  std::uint64_t sync_nanos = 0;
+  // Nanoseconds, bounds kLatencyNanos: write calls, fdatasync calls, from Append() until durable. `batch`: records of
+  // a write batch, bounds kBatchRecords.
+  const base::Histogram& write;
+  const base::Histogram& sync;
+  const base::Histogram& flush;
+  const base::Histogram& batch;
 };
+inline constexpr base::HistogramBounds kBatchRecords{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1'024, 4'096};
 
 // Called from the writer's thread, one at a time, in order.
 class LogListener {

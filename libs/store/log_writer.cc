@@ -58,7 +58,7 @@ void LogWriter::Append(AppendBatch batch) {
     if (!failed_.ok()) return;
     MR_CHECK(batch.offset == PlaceFor(end_, bytes, options_.segment_bytes));
     end_ = batch.offset + bytes;
-    waiting_.push_back({std::move(batch), flushed_.offset});
+    waiting_.push_back({std::move(batch), flushed_.offset, std::chrono::steady_clock::now()});
   }
   work_.NotifyOne();  // without the lock: it would wake the writer only to wait for it
 }
@@ -83,7 +83,10 @@ LogMetrics LogWriter::metrics() const {
           .bytes = bytes_,
           .writes = writes_,
           .syncs = syncs_,
-          .sync_nanos = sync_nanos_};
+          .write = write_nanos_,
+          .sync = sync_nanos_,
+          .flush = flush_nanos_,
+          .batch = batch_records_};
 }
 
 void LogWriter::Run() {
@@ -145,6 +148,8 @@ absl::Status LogWriter::WriteTaken() {
     run_log_time_millis_ = batch.log_time_millis;
     flush_now_ = flush_now_ || (batch.flush_first && options_.rules.flush_first);
     records += batch.records.size();
+    batch_records_.Record(static_cast<std::int64_t>(batch.records.size()));
+    unsynced_.appended.push_back(waiting.at);
   }
   MR_RETURN_IF_ERROR(WriteRun(run_offset));
   batches_ += taken_.size();
@@ -163,7 +168,9 @@ absl::Status LogWriter::WriteRun(std::uint64_t offset) {
   bytes_ += buffer_.size();
   buffer_.resize(std::min(page_end, segment_left), '\0');
   if (unsynced_.files.empty()) unsynced_since_millis_ = clock_.MonotonicMillis();
+  const auto begin = std::chrono::steady_clock::now();
   MR_RETURN_IF_ERROR(segment_.file->Write(at, buffer_));
+  write_nanos_.Record((std::chrono::steady_clock::now() - begin).count());
   ++writes_;
   buffer_.clear();
   segments_.NoteLogTime(offset, run_log_time_millis_);
@@ -222,7 +229,9 @@ absl::Status LogWriter::Sync(const Unsynced& unsynced) {
     if (!status.ok() && options_.rules.fsync_stop) return status;
     ++syncs_;
   }
-  sync_nanos_ += static_cast<std::uint64_t>((std::chrono::steady_clock::now() - begin).count());
+  const auto end = std::chrono::steady_clock::now();
+  sync_nanos_.Record((end - begin).count());
+  for (const auto appended : unsynced.appended) flush_nanos_.Record((end - appended).count());
   {
     base::MutexLock lock(mu_);
     if (unsynced.end.offset > flushed_.offset) flushed_ = unsynced.end;

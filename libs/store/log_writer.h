@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -38,10 +39,12 @@ class LogWriter {
   struct Waiting {
     AppendBatch batch;
     std::uint64_t flushed_end = 0;  // when it was appended
+    std::chrono::steady_clock::time_point at;
   };
   struct Unsynced {
     std::vector<std::shared_ptr<io::File>> files;
     LogPosition end;
+    std::vector<std::chrono::steady_clock::time_point> appended;  // of each batch
   };
 
   void Run();
@@ -75,7 +78,9 @@ class LogWriter {
   std::unique_ptr<SegmentPreparer> preparer_;
 
   std::atomic<std::uint64_t> written_end_;
-  std::atomic<std::uint64_t> batches_{0}, records_{0}, bytes_{0}, writes_{0}, syncs_{0}, sync_nanos_{0};
+  std::atomic<std::uint64_t> batches_{0}, records_{0}, bytes_{0}, writes_{0}, syncs_{0};
+  base::Histogram write_nanos_{base::kLatencyNanos}, sync_nanos_{base::kLatencyNanos};
+  base::Histogram flush_nanos_{base::kLatencyNanos}, batch_records_{kBatchRecords};
 
   mutable base::Mutex mu_;
   base::CondVar work_;

@@ -1,6 +1,7 @@
 #include "services/broker/broker.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -17,6 +18,9 @@ namespace millrace::broker {
 namespace {
 
 constexpr std::int64_t kTickMillis = 250;
+constexpr std::int64_t kSumsMillis = 100;  // between two looks at what has changed for scrapes
+constexpr std::size_t kSumsPerTurn = 512;  // topics, groups and queues looked at in one turn
+constexpr std::size_t kLabelBytes = 45;    // of cluster, node_type and node_id, beside the names
 
 absl::string_view Text(const core::ActionBatch& actions, core::TextRef ref) {
   return absl::string_view(actions.text).substr(ref.at, ref.size);
@@ -80,7 +84,9 @@ Broker::Broker(const BrokerOptions& options, io::FileSystem& fs, const base::Clo
       clock_(clock),
       topics_(topics),
       links_(clock, inbox_, bodies_, gate_,
-             [this](core::ReplyTo reply, const link::GetMessage& request) { GetMessage(reply, request); }) {}
+             [this](core::ReplyTo reply, const link::GetMessage& request) { GetMessage(reply, request); }),
+      sums_([this](const core::StoreTimeWanted& wanted) { reader_->TellStoreTime(wanted); }),
+      named_rows_(options.metrics_page_bytes, options.cluster.size() + options.broker_set.size() + kLabelBytes) {}
 
 Broker::~Broker() { StopThreads(); }
 
@@ -178,6 +184,10 @@ absl::Status Broker::Recover() {
   core_->DescribeTopics(actions);
   Execute(actions);
   TellMinima(actions);
+  totals_ = core_->totals();
+  log_time_millis_ = core_->log_time_millis();
+  while (sums_.Update(*core_, kSumsPerTurn)) {
+  }
   return absl::OkStatus();
 }
 
@@ -220,23 +230,31 @@ void Broker::Run() {
   core::EventBatch turn;
   core::ActionBatch actions;
   LogProgress progress;
-  std::int64_t next_tick = 0;
-  bool hurry = false;
+  std::int64_t next_tick = 0, next_sums = 0;
+  bool hurry = false, more_sums = false;
   while (true) {
     const std::int64_t until_wake = core_->NextWakeMillis() - core_->log_time_millis();
-    const std::int64_t wait = hurry ? 1 : std::clamp<std::int64_t>(until_wake, 0, kTickMillis);
+    const std::int64_t wait = hurry || more_sums ? 1 : std::clamp<std::int64_t>(until_wake, 0, kTickMillis);
     if (!inbox_.Take(turn, progress, wait)) return;
+    const auto begin = std::chrono::steady_clock::now();
     turn.time_millis = log_clock.Advance(clock_.WallMillis(), clock_.MonotonicMillis());
     Confirm(progress, turn);
     core_->Step(turn, actions);
     Execute(actions);
     hurry = links_.FlushTurn();
-    if (clock_.MonotonicMillis() >= next_tick) {
-      next_tick = clock_.MonotonicMillis() + kTickMillis;
+    const std::int64_t now = clock_.MonotonicMillis();
+    if (more_sums || now >= next_sums) {
+      more_sums = sums_.Update(*core_, kSumsPerTurn);
+      next_sums = now + kSumsMillis;
+    }
+    if (now >= next_tick) {
+      next_tick = now + kTickMillis;
       links_.Tick();
+      log_time_millis_ = core_->log_time_millis();
       base::MutexLock lock(mu_);
       totals_ = core_->totals();
     }
+    turns_.Record((std::chrono::steady_clock::now() - begin).count());
   }
 }
 
@@ -467,6 +485,10 @@ absl::Status Broker::Stop() {
   MR_ASSIGN_OR_RETURN(const store::Checkpoint checkpoint, keeper_->Finish());
   keeper_.reset();
   return store::CloseStoreFiles(fs_, options_.data_directory, checkpoint);
+}
+
+void Broker::CollectNamed(http::MetricFamilies& families) const {
+  named_rows_.Collect(sums_, {.log_millis = log_time_millis_, .monotonic_millis = clock_.MonotonicMillis()}, families);
 }
 
 core::Core::Totals Broker::totals() const {

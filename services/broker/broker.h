@@ -21,7 +21,9 @@
 #include "services/broker/keeper.h"
 #include "services/broker/link_hub.h"
 #include "services/broker/log_clock.h"
+#include "services/broker/named_rows.h"
 #include "services/broker/reader.h"
+#include "services/broker/sums_table.h"
 #include "store/commit_log.h"
 #include "store/consume_queue.h"
 #include "store/state_image.h"
@@ -38,6 +40,7 @@ struct BrokerOptions {
   bool auto_create_topics = false;
   bool auto_create_groups = true;
   int reader_threads = 1;
+  std::uint64_t metrics_page_bytes = 2'000'000;
   core::Options core;
   store::LogOptions log;
   store::RetentionPolicy retention;
@@ -67,6 +70,15 @@ class Broker {
 
   // What a scrape reads; refreshed by the core's thread a few times a second.
   core::Core::Totals totals() const;
+  void CollectNamed(http::MetricFamilies& families) const;
+  const base::Histogram& turns() const { return turns_; }
+  std::int64_t log_millis() const { return log_time_millis_; }
+  std::int64_t wall_millis() const { return clock_.WallMillis(); }
+  const std::string& broker_set() const { return options_.broker_set; }
+  const store::RetentionPolicy& retention() const { return options_.retention; }
+  // The log's end that the image has, and the space on the volume.
+  std::uint64_t image_offset() const { return image_->applied().offset; }
+  absl::StatusOr<io::Space> space() const { return fs_.SpaceOf(options_.data_directory); }
   store::LogMetrics log_metrics() const { return log_->metrics(); }
   const store::CommitLog& log() const { return *log_; }
   bool failed() const { return failed_; }
@@ -125,6 +137,10 @@ class Broker {
   std::uint64_t start_number_ = 0;
   std::uint64_t epoch_ = 0;
   std::atomic<bool> failed_{false};
+  std::atomic<std::int64_t> log_time_millis_{0};
+  base::Histogram turns_{base::kLatencyNanos};
+  mutable SumsTable sums_;
+  mutable NamedRows named_rows_;
 
   // The core's thread.
   std::deque<PendingEntry> pending_;

@@ -33,6 +33,7 @@ struct BrokerConfig {
   absl::Duration renew_limit = absl::Minutes(15);
   int in_flight_max = 10'000;
   int reader_threads = 1;
+  config::ByteSize metrics_page_bytes{2'000'000};
 
   static void Declare(config::Schema<BrokerConfig>& keys) {
     keys.Add("broker.listen", &BrokerConfig::listen)
@@ -101,6 +102,9 @@ struct BrokerConfig {
     keys.Add("broker.reader-threads", &BrokerConfig::reader_threads)
         .Doc("Threads that read message bodies for deliveries.")
         .Range(1, 64);
+    keys.Add("metrics.page-bytes", &BrokerConfig::metrics_page_bytes)
+        .Doc("Most bytes of /metrics that samples of single topics and groups take; the rest is summed up as other.")
+        .Range({64 << 10}, {256ll << 20});
   }
 
   absl::Status Validate() const {
@@ -121,6 +125,7 @@ struct BrokerConfig {
     options.auto_create_topics = auto_create_topics;
     options.auto_create_groups = auto_create_groups;
     options.reader_threads = reader_threads;
+    options.metrics_page_bytes = static_cast<std::uint64_t>(metrics_page_bytes.bytes);
     options.log.segment_bytes = static_cast<std::uint64_t>(segment_bytes.bytes);
     options.log.async_flush = flush == "async";
     options.log.flush_interval_millis = absl::ToInt64Milliseconds(flush_interval);

@@ -5,7 +5,8 @@
 
 namespace millrace::broker {
 
-// The sums of one scrape. Reads what the core's thread has published; walks nothing.
+// The labels of all its samples, and the sums of one scrape. Reads what the core's thread has published; walks nothing.
+http::Labels BrokerLabels(const Broker& broker);
 void CollectBroker(const Broker& broker, http::MetricFamilies& families);
 
 }  // namespace millrace::broker

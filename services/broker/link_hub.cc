@@ -44,6 +44,13 @@ core::TextRef AddText(core::EventBatch& batch, absl::string_view text) {
   return batch.AddText(text.data(), text.size());
 }
 
+void Add(const link::Session::Counters& one, link::Session::Counters& sum) {
+  sum.frames_out += one.frames_out;
+  sum.records_out += one.records_out;
+  sum.frames_in += one.frames_in;
+  sum.records_in += one.records_in;
+}
+
 }  // namespace
 
 LinkHub::LinkHub(const base::Clock& clock, Inbox& inbox, BodySlots& bodies, ClaimGate& gate, GetMessage get_message)
@@ -150,6 +157,7 @@ void LinkHub::OnEnded(Stream& stream, const absl::Status& status) {
     base::MutexLock lock(mu_);
     mine = std::move(stream.session);  // it holds the callbacks that hold the stream
     stream.session = nullptr;
+    if (mine != nullptr) Add(mine->counters(), ended_);
     streams_.erase(stream.number);
     const auto link = links_.find(stream.link);
     if (link != links_.end()) {
@@ -428,15 +436,9 @@ std::size_t LinkHub::links() const {
 }
 
 link::Session::Counters LinkHub::counters() const {
-  link::Session::Counters sum;
   base::MutexLock lock(mu_);
-  for (const auto& [number, stream] : streams_) {
-    const auto one = stream->session->counters();
-    sum.frames_out += one.frames_out;
-    sum.records_out += one.records_out;
-    sum.frames_in += one.frames_in;
-    sum.records_in += one.records_in;
-  }
+  link::Session::Counters sum = ended_;
+  for (const auto& [number, stream] : streams_) Add(stream->session->counters(), sum);
   return sum;
 }
 

@@ -65,7 +65,7 @@ class LinkHub final : public rpc::Service {
   void CloseAll(const absl::Status& status);
 
   std::size_t links() const;
-  link::Session::Counters counters() const;  // of streams that are open
+  link::Session::Counters counters() const;  // of all streams since the start
   std::size_t queued_bytes() const;          // of records that no frame has taken
 
  private:
@@ -104,6 +104,7 @@ class LinkHub final : public rpc::Service {
   std::uint32_t next_link_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<std::uint64_t, std::shared_ptr<Stream>> streams_ ABSL_GUARDED_BY(mu_);
   std::map<std::uint32_t, Link> links_ ABSL_GUARDED_BY(mu_);
+  link::Session::Counters ended_ ABSL_GUARDED_BY(mu_);  // of streams that have ended
 
   // The core's thread.
   std::vector<std::shared_ptr<link::Session>> touched_;

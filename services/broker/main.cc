@@ -60,11 +60,13 @@ int Main(int argc, char** argv) {
                                     broker_config.listen, *fs, clock, topics, loop, *secret);
   if (!server.ok()) return Explain(server.status());
   const Broker& broker = (*server)->broker();
-  const http::CollectedBy metrics([&broker, &secret](http::MetricFamilies& families) {
-    CollectBroker(broker, families);
-    auth::Collect(secret->get(), families);
-    http::CollectProcess(families);
-  });
+  const http::CollectedBy metrics(
+      [&broker, &secret](http::MetricFamilies& families) {
+        CollectBroker(broker, families);
+        auth::Collect(secret->get(), families);
+        http::CollectProcess(families);
+      },
+      BrokerLabels(broker));
   auto page = http::HttpServer::Start(common.http_listen, {&metrics});
   if (!page.ok()) return Explain(page.status());
 

@@ -178,6 +178,7 @@ void Reader::ReadEntries(Look& look, std::uint64_t granted) {
     verdict.result = ReadEntry(look.topic_id, look.entries[i].queue, look.entries[i].queue_offset, look.found[i],
                                look.filter, message);
     verdict.bytes = static_cast<std::uint32_t>(message.stored_bytes);
+    verdict.store_millis = message.store_millis;
     if (verdict.result == core::VerdictResult::kMatch) {
       claim.granted += message.stored_bytes;
     } else {
@@ -224,6 +225,17 @@ void Reader::Get(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue
     FoundMessage found;
     const auto result = Find(topic_id, queue, queue_offset, found);
     done(result == core::VerdictResult::kMatch ? &found : nullptr);
+  });
+}
+
+void Reader::TellStoreTime(const core::StoreTimeWanted& wanted) {
+  Add([this, wanted] {
+    FoundMessage found;
+    const bool there = Find(wanted.topic_id, wanted.queue, wanted.queue_offset, found) == core::VerdictResult::kMatch;
+    inbox_.Post([&](core::EventBatch& batch) {
+      batch.Add(core::EventType::kStoreTime, core::StoreTime{wanted.topic_id, wanted.group_id, wanted.queue_offset,
+                                                             there ? found.store_millis : 0, wanted.queue, 0});
+    });
   });
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/mutex.h"
 #include "core/actions.h"
+#include "core/sums.h"
 #include "model/tag_filter.h"
 #include "services/broker/claim_gate.h"
 #include "services/broker/inbox.h"
@@ -59,6 +60,9 @@ class Reader {
   // `done` runs on a reader thread; nullptr: not there.
   void Get(std::uint64_t topic_id, std::uint32_t queue, std::int64_t queue_offset,
            std::function<void(const FoundMessage*)> done);
+
+  // When the message was stored; comes back as the event StoreTime.
+  void TellStoreTime(const core::StoreTimeWanted& wanted);
 
   // The claim is forgotten.
   ReadClaim TakeClaim(std::uint64_t claim);

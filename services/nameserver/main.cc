@@ -52,10 +52,12 @@ int Main(int argc, char** argv) {
                                         if (http != nullptr) http->SetReady(true);
                                       });
   if (!nameserver.ok()) return Fail(nameserver.status());
-  const http::CollectedBy process_metrics([&secret](http::MetricFamilies& families) {
-    auth::Collect(secret->get(), families);
-    http::CollectProcess(families);
-  });
+  const http::CollectedBy process_metrics(
+      [&secret](http::MetricFamilies& families) {
+        auth::Collect(secret->get(), families);
+        http::CollectProcess(families);
+      },
+      http::ServiceLabels({}, "nameserver", http::HostName()));
   auto http_server = http::HttpServer::Start(process_config.http_listen, {nameserver->get(), &process_metrics});
   if (!http_server.ok()) return Fail(http_server.status());
   {

@@ -78,7 +78,7 @@ void Nameserver::Stop() {
 std::vector<prometheus::MetricFamily> Nameserver::Collect() const {
   const NameserverService::Counts counts = service_.counts();
   const auto number = [](auto value) { return static_cast<double>(value); };
-  http::MetricFamilies families;
+  http::MetricFamilies families(http::ServiceLabels({}, "nameserver", http::HostName()));
   families.Gauge("millrace_nameserver_brokers", "Registered brokers.", number(counts.replicas));
   families.Gauge("millrace_nameserver_broker_sets", "Registered broker sets.", number(counts.sets));
   families.Gauge("millrace_nameserver_topics", "Topics, counted once per broker set.", number(counts.topics));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "core/records.h"
+#include "core/testing/shown_sums.h"
 #include "core/testing/world.h"
 
 // A model of the core that is a few vectors without any of the core's structures. It says for every handle what its
@@ -431,6 +433,40 @@ class Ledger {
         ASSERT_EQ(queue.expired, count[Is::kExpired] - queue.start);
       }
     }
+    CompareSums();
+  }
+
+  // What scrapes are told, which is kept on change, is what a walk over all entries finds.
+  void CompareSums() {
+    if (sums_ == nullptr || sums_start_ != world_.core().start_number()) {
+      sums_ = std::make_unique<ShownSums>(world_, [this] { Turn(); });
+      sums_start_ = world_.core().start_number();
+    }
+    sums_->Update();
+    for (std::uint32_t group = 0; group < kGroups; ++group) {
+      const auto found = sums_->pairs.find({Group(group), "T"});
+      if (found == sums_->pairs.end()) continue;
+      std::map<Is, std::int64_t> count;
+      std::int64_t oldest = kSinceNothing;
+      for (std::uint32_t queue = 0; queue < kQueues; ++queue) {
+        const Items& items = At({group, queue});
+        for (std::size_t i = 0; i < items.size(); ++i) {
+          ++count[items[i].is];
+          if (items[i].passed()) continue;
+          const std::int64_t stored = world_.store_times.at({1, queue, static_cast<std::int64_t>(i)});
+          if (oldest == kSinceNothing || stored < oldest) oldest = stored;
+        }
+      }
+      const PairSums& pair = found->second;
+      ASSERT_EQ(pair.ready, count[Is::kReady] + count[Is::kClaimed]);
+      ASSERT_EQ(pair.in_flight, count[Is::kOffered] + count[Is::kHeld]);
+      ASSERT_EQ(pair.waiting, count[Is::kWaiting] + count[Is::kDying]);
+      ASSERT_EQ(pair.dead_lettered_ever, count[Is::kDead]);
+      ASSERT_EQ(pair.unfinished_since, oldest);
+      const bool ready = count[Is::kReady] > 0;
+      ASSERT_EQ(ready, pair.ready_since != kSinceNothing);
+      ASSERT_TRUE(!ready || pair.ready_since >= oldest);
+    }
   }
 
   // One letter per entry, and the last operations.
@@ -481,6 +517,8 @@ class Ledger {
 
   std::vector<std::string> steps_;
   World world_;
+  std::unique_ptr<ShownSums> sums_;
+  std::uint32_t sums_start_ = 0;  // of the core that told it
   const bool async_;
   std::int64_t last_time_ = 0;
   std::map<Where, Items> items_;

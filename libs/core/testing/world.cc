@@ -131,6 +131,7 @@ void World::AppendBatch(const AppendPlan& plan, const BatchPlan& batch_plan, std
       bodies_.erase(record.body.slot);
       payload += record.body.size;
       stored[{record.topic_id, record.queue, record.queue_offset}] = logged.body;
+      store_times[{record.topic_id, record.queue, record.queue_offset}] = plan.log_time_millis;
     }
     logged.bytes = store::RecordBytes(record.keys.size / 8, payload);
     bytes += logged.bytes;
@@ -221,6 +222,7 @@ void World::Judge(const ClaimSeen& claim) {
     if (body != stored.end()) {
       verdict.result = judge ? judge(claim.filter, body->second) : VerdictResult::kMatch;
       verdict.bytes = static_cast<std::uint32_t>(body->second.size());
+      verdict.store_millis = store_times.at(body->first);
     }
     verdicts.append(reinterpret_cast<const char*>(&verdict), sizeof verdict);
   }

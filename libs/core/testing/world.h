@@ -180,6 +180,7 @@ class World {
   std::vector<LoggedBatch> log;  // since the last start, and what is not folded
   MapImage image;
   std::map<std::tuple<std::uint64_t, std::uint32_t, std::int64_t>, std::string> stored;  // bodies by position
+  std::map<std::tuple<std::uint64_t, std::uint32_t, std::int64_t>, std::int64_t> store_times;
 
  private:
   void Start(bool may_be_lost);
