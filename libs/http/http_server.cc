@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
-#include <prometheus/metric_family.h>
+#include "http/metric_families.h"
 #include <prometheus/text_serializer.h>
 
 namespace millrace::http {
@@ -92,13 +92,7 @@ class HttplibServer final : public HttpServer {
   void SetReady(bool ready) override { ready_ = ready; }
 
  private:
-  std::string Metrics() const {
-    std::vector<prometheus::MetricFamily> families;
-    for (const prometheus::Collectable* source : metrics_) {
-      for (prometheus::MetricFamily& family : source->Collect()) families.push_back(std::move(family));
-    }
-    return prometheus::TextSerializer().Serialize(families);
-  }
+  std::string Metrics() const { return prometheus::TextSerializer().Serialize(Merge(metrics_)); }
 
   const std::vector<const prometheus::Collectable*> metrics_;
   std::atomic<bool> ready_ = false;
