@@ -119,6 +119,7 @@ class Cluster:
     def __init__(self, directory):
         self.directory = directory
         self.processes = {}
+        self.http = {}  # process -> address of its /metrics
         os.makedirs(directory, exist_ok=True)
 
     def _add(self, name, program, *arguments):
@@ -184,6 +185,7 @@ class UpCluster(Cluster):
         ports = {key: free_port() for key in ("proxy", "admin", "http", "broker", "nameserver")}
         arguments = ["up", "--data", os.path.join(self.directory, "data"),
                      "--tls.certificate-out", self._certificate("up")]
+        self.http["up"] = f"127.0.0.1:{ports['http']}"
         for key, port in ports.items():
             arguments += [f"--{key}.listen", f"127.0.0.1:{port}"]
         self._add("up", "millrace", *arguments).start()
@@ -224,7 +226,8 @@ class FiveCluster(Cluster):
         return f"127.0.0.1:{self.ports[name]}"
 
     def _command(self, name):
-        http = ["--http.listen", f"127.0.0.1:{free_port()}"]
+        self.http[name] = f"127.0.0.1:{free_port()}"
+        http = ["--http.listen", self.http[name]]
         if name.startswith("nameserver"):
             return ["millrace-nameserver", "--nameserver.listen", self.address(name), *http]
         if name == "broker":
