@@ -147,7 +147,12 @@ class Cluster:
 
     def cli(self, *arguments):
         """Runs `millrace ARGUMENTS --admin …` and returns its standard output."""
-        command = [os.path.join(BIN, "millrace"), *arguments, "--admin", self.admin()]
+        return self.run(*arguments, "--admin", self.admin())
+
+    @staticmethod
+    def run(*arguments):
+        """Runs `millrace ARGUMENTS` and returns its standard output; raises AssertionError when it fails."""
+        command = [os.path.join(BIN, "millrace"), *arguments]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
         if done.returncode != 0:
             raise AssertionError(f"{' '.join(command)} exited with {done.returncode}: "
