@@ -48,28 +48,28 @@ def overview():
     health = row(
         "Health",
         stat(
-            "Brokers that take messages",
+            "Brokers",
             "Brokers with permission to read and write. One that is missing is down, or its volume is full, or its "
             "log has failed.",
-            NUMBER, f"count({of('rocketmq_broker_permission')} == 6) or vector(0)", width=3),
+            NUMBER, f"count({of('rocketmq_broker_permission')} == 6) or vector(0)", width=2),
         stat(
             "Proxies",
             "Proxies that answer a scrape.",
-            NUMBER, f"{total(of('rocketmq_proxy_up'))} or vector(0)", width=3),
+            NUMBER, f"{total(of('rocketmq_proxy_up'))} or vector(0)", width=2),
         stat(
-            "Oldest unfinished message",
+            "Oldest unfinished",
             "The age of the oldest message that some group has not finished. This, not a count of messages, says "
             "whether somebody waits.",
             SECONDS, f"max({of_users('rocketmq_consumer_lag_latency_milliseconds')}) / 1000 or vector(0)", AGE_LIMITS,
             width=4),
         stat(
-            "Unfinished messages",
+            "Unfinished",
             "Sum over all groups: ready, in flight and waiting.",
             NUMBER, f"{total(lag)} or vector(0)", width=3),
         stat(
-            "Groups without a consumer",
+            "Groups without consumers",
             "Groups that have unfinished messages and no client that is alive.",
-            NUMBER, dead_groups, [(1, "red")], width=3),
+            NUMBER, dead_groups, [(1, "red")], width=4),
         stat(
             "Dead letters, 1 h",
             "Messages that used up their attempts in the last hour.",
@@ -84,7 +84,7 @@ def overview():
             "Fullest volume",
             "Used part of the fullest broker volume. At 75 % retention works at any hour, at 90 % sends are "
             "refused.",
-            RATIO, USED, [(0.75, "orange"), (0.85, "red")], width=2, decimals=0))
+            RATIO, USED, [(0.75, "orange"), (0.85, "red")], width=3, decimals=0))
     received = rate(of_users("rocketmq_messages_in_total"))
     traffic = row(
         "Traffic",
@@ -121,7 +121,7 @@ def overview():
             PER_SECOND,
             Query(total(rate(of("millrace_proxy_requests_total", 'code!~"OK|MESSAGE_NOT_FOUND"')), "code"), "{{code}}"),
             width=8))
-    rows = f"topk(15, {total(lag, GROUP_TOPIC)})"
+    rows = f"topk(10, {total(lag, GROUP_TOPIC)})"
     columns = [
         Column("Unfinished", NUMBER, rows),
         Column("Ready", NUMBER, total(of_users("rocketmq_consumer_ready_messages"), GROUP_TOPIC)),
@@ -135,7 +135,7 @@ def overview():
         column.expr = f"({column.expr}) and on ({GROUP_TOPIC}) {rows}"
     largest = row(
         "Backlog",
-        table("Largest backlogs", "The fifteen largest, by group and topic. The dashboard Backlog has all of them.",
+        table("Largest backlogs", "The ten largest, by group and topic. The dashboard Backlog has all of them.",
               {"consumer_group": "Group", "topic": "Topic"}, columns, sort="Unfinished"))
     processes = row(
         "Processes",
@@ -373,8 +373,8 @@ def latencies():
             "Delivered within a second",
             "Part of the deliveries that were at most a second old.",
             RATIO,
-            Query(ratio(total(rate(of_users("millrace_message_delivery_age_seconds_bucket", 'le="1"'))),
-                        total(rate(of_users("millrace_message_delivery_age_seconds_count")))), "within 1 s"),
+            Query(total(rate(of_users("millrace_message_delivery_age_seconds_bucket", 'le="1"'))) +
+                  f" / ({total(rate(of_users('millrace_message_delivery_age_seconds_count')))} > 0)", "within 1 s"),
             width=8),
         graph(
             "Receive that found messages at once",

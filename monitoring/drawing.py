@@ -12,6 +12,10 @@ INK, PALE, FRAME, GRID_LINE = "#24292e", "#6a737d", "#d8dde3", "#edf0f2"
 CHAR = 0.56  # width of an average letter in ems
 
 
+def width_of(text, size):
+    return size * sum(0.72 if letter.isupper() or letter == "_" else CHAR for letter in text)
+
+
 class Canvas:
     """A list of SVG elements."""
 
@@ -19,8 +23,10 @@ class Canvas:
         self.parts = []
 
     def text(self, x, y, text, size=11, fill=INK, anchor="start", bold=False, limit=None):
-        if limit is not None and len(text) * size * CHAR > limit:
-            text = text[:max(1, int(limit / size / CHAR) - 1)] + "…"
+        if limit is not None and width_of(text, size) > limit:
+            while len(text) > 1 and width_of(text + "…", size) > limit:
+                text = text[:-1]
+            text += "…"
         extra = ("" if anchor == "start" else f' text-anchor="{anchor}"') + (' font-weight="600"' if bold else "")
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{fill}"{extra}>'
                           f"{html.escape(text)}</text>")
@@ -95,7 +101,7 @@ def _legend(canvas, box, names):
     """Names at the bottom of the box, as many as fit in two lines; returns the height used."""
     lines, x = [[]], 0
     for index, name in enumerate(names):
-        width = min(len(name) * 10 * CHAR, box.w * 0.6) + 26
+        width = min(width_of(name, 10), box.w * 0.6) + 30
         if x + width > box.w and lines[-1]:
             if len(lines) == 2:
                 lines[-1].append((x, f"+{len(names) - index}", None, 40))
@@ -110,8 +116,17 @@ def _legend(canvas, box, names):
         for x, name, colour, width in line:
             if colour:
                 canvas.rect(box.x + x, y - 4, 12, 3, colour)
-            canvas.text(box.x + x + 16, y, name, 10, PALE, limit=width + 8)
+            canvas.text(box.x + x + 16, y, name, 10, PALE, limit=width)
     return 15 * len(lines) + 4
+
+
+def draw_times(canvas, plot, span):
+    marks = 3 if plot.w < 220 else 5
+    for index in range(marks):
+        part = index / (marks - 1)
+        text = time.strftime("%H:%M:%S", time.gmtime(span[0] + (span[1] - span[0]) * part))
+        anchor = "end" if index == marks - 1 else "middle"
+        canvas.text(plot.x + plot.w * part, plot.y + plot.h + 14, text, 10, PALE, anchor)
 
 
 class _Axes:
@@ -128,10 +143,7 @@ class _Axes:
             y = self.y(mark)
             canvas.line(self.box.x, y, self.box.x + self.box.w, y, GRID_LINE)
             canvas.text(self.box.x - 6, y + 3, show(mark, unit), 10, PALE, "end")
-        for index in range(5):
-            at = self._start + (self._end - self._start) * index / 4
-            canvas.text(self.x(at), self.box.y + self.box.h + 14, time.strftime("%H:%M:%S", time.gmtime(at)), 10, PALE,
-                        "middle")
+        draw_times(canvas, self.box, span)
 
     def x(self, at):
         return self.box.x + (at - self._start) / (self._end - self._start) * self.box.w
@@ -225,10 +237,7 @@ def draw_heatmap(canvas, box, panel, answers, span, step):
     for index, limit in enumerate(shown):
         y = plot.y + plot.h - (index + 0.5) * pitch + 3
         canvas.text(plot.x - 6, y, "≤ " + show(limit, unit), 10, PALE, "end")
-    for index in range(5):
-        at = span[0] + (span[1] - span[0]) * index / 4
-        canvas.text(plot.x + plot.w * index / 4, plot.y + plot.h + 14, time.strftime("%H:%M:%S", time.gmtime(at)), 10,
-                    PALE, "middle")
+    draw_times(canvas, plot, span)
 
 
 def table_rows(panel, answers):

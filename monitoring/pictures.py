@@ -35,7 +35,7 @@ def ask(prometheus, panel, start, end, step):
 
 
 def draw_panel(canvas, box, panel, answers, span, step):
-    canvas.rect(box.x, box.y, box.w, box.h, "#ffffff", FRAME, radius=3)
+    canvas.rect(box.x, box.y, box.w, box.h, "#ffffff", drawing.FRAME, radius=3)
     canvas.text(box.x + 10, box.y + 18, panel["title"], 12, bold=True, limit=box.w - 20)
     inner = drawing.Box(box.x + 10, box.y + 26, box.w - 20, box.h - 34)
     kind = panel["type"]
@@ -49,9 +49,6 @@ def draw_panel(canvas, box, panel, answers, span, step):
         drawing.draw_heatmap(canvas, inner, panel, answers, span, step)
     else:
         drawing.draw_graph(canvas, inner, panel, answers, span, step)
-
-
-FRAME = drawing.FRAME
 
 
 def sections(dashboard):

@@ -2,6 +2,7 @@
 
     python3 tests/e2e/run.py python                       what ctest runs as e2e_python
     python3 tests/e2e/run.py java --mode up --only basic  one case on `millrace up`
+    python3 tests/e2e/run.py monitoring                   dashboards and rules on a real Prometheus
     E2E_LONG=1 python3 tests/e2e/run.py kill              20 rounds instead of 3
 
 MILLRACE_BIN names the directory of the programs (default build/release/bin). A case that fails is run
