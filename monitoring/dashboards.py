@@ -18,8 +18,8 @@ from monitoring.grafana import (  # noqa: E402 (the path comes first)
     BYTES, BYTES_PER_SECOND, MILLISECONDS, NUMBER, PER_SECOND, RATIO, SECONDS, Column, Query, bars, dashboard, graph,
     heatmap, row, stat, table, variable)
 from monitoring.promql import (  # noqa: E402
-    FAILURES, GROUP, GROUP_TOPIC, SEND, TOPIC, alike, backlog, clients, of, of_users, percentiles, quantile, rate, ratio,
-    total, until_drained)
+    FAILURES, GROUP, GROUP_TOPIC, SEND, TOPIC, alike, backlog, clients, of, of_users, percentiles, quantile, rate,
+    ratio, total, until_drained)
 
 OUT = ROOT / "helm" / "millrace" / "files" / "dashboards"
 

@@ -42,7 +42,12 @@ class Canvas:
 
     def path(self, points, stroke, fill=None):
         """One stroke; `fill` closes it to the base line that is part of the points."""
-        data = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        points = [(f"{x:.1f}", f"{y:.1f}") for x, y in points]
+        # Points inside a level piece say nothing.
+        kept = [point for index, point in enumerate(points)
+                if not 0 < index < len(points) - 1
+                or not points[index - 1][1] == point[1] == points[index + 1][1]]
+        data = "M" + "L".join(f"{x} {y}" for x, y in kept)
         paint = f'fill="{fill}" fill-opacity="0.25" stroke="none"' if fill else f'fill="none" stroke="{stroke}" ' \
             'stroke-width="1.5"'
         self.parts.append(f'<path d="{data}{"Z" if fill else ""}" {paint}/>')

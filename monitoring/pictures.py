@@ -19,7 +19,7 @@ from monitoring.dashboards import DASHBOARDS  # noqa: E402
 from monitoring.prometheus import Prometheus, expand  # noqa: E402
 
 COLUMN, LINE, MARGIN = 50, 30, 10
-POINTS = 150
+POINTS = 120
 
 
 def ask(prometheus, panel, start, end, step):
