@@ -53,8 +53,8 @@ class Shop:
         # Receives and forgets: its messages come back when their time is over.
         self.start("simple", "reports", group="reports", topic="clicks", invisible=10, wait=1, batch=4, action="none")
         self.start("send", "orders", topic="orders", rate=rate, workers=2, sizes="200,1500,400")
-        self.start("send", "payments", topic="payments", rate=rate / 8, workers=1, sizes="300")
-        self.start("send", "clicks", topic="clicks", rate=rate / 2, workers=1, sizes="120")
+        self.start("send", "payments", topic="payments", rate=rate // 8, workers=1, sizes="300")
+        self.start("send", "clicks", topic="clicks", rate=rate // 2, workers=1, sizes="120")
 
     def start(self, command, name, **options):
         agent = self._agents.start(language(), command, name, endpoints=self._cluster.endpoints(), tls="off", **options)
