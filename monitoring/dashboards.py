@@ -356,8 +356,8 @@ def latencies():
             "Sends that fail",
             "By code; those that are no fault of the caller.",
             PER_SECOND,
-            Query(f"{total(rate(of('millrace_proxy_requests_total', SEND, FAILURES)))} or vector(0)", "all of these"),
-            Query(total(rate(of("millrace_proxy_requests_total", SEND, FAILURES)), "code"), "{{code}}")))
+            Query(total(rate(of("millrace_proxy_requests_total", SEND, FAILURES)), "code") +
+                  ' or on () label_replace(vector(0), "code", "none", "", "")', "{{code}}")))
     receive = row(
         "Receive and acknowledge",
         graph(
