@@ -507,7 +507,8 @@ def storage():
             "Removed by retention",
             "By reason: age, size of the log, watermark of the volume.",
             BYTES_PER_SECOND,
-            Query(total(rate(of("millrace_retention_removed_bytes_total")), "reason"), "{{reason}}"), width=6))
+            Query(total(rate(of("millrace_retention_removed_bytes_total")), "reason") +
+                  ' or on () label_replace(vector(0), "reason", "none", "", "")', "{{reason}}"), width=6))
     writing = row(
         "Writing",
         graph(

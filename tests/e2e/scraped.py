@@ -45,6 +45,8 @@ class Shop:
         for group in ("billing", "shipping", "ledger", "reports"):
             cluster.create_group(group)
         cluster.create_group("fraud", max_attempts=2, backoff="200,200")
+        # More than a push consumer holds, so that the slow group has ready messages all the time.
+        self.start("send", "yesterday", topic="orders", count=2500, workers=8, sizes="300").wait(60)
         self.start("push", "billing", group="billing", topic="orders", workers=4)
         # 2 workers of 100 ms each manage 20 per second.
         self.start("push", "shipping", group="shipping", topic="orders", workers=2, handler_ms=100)
