@@ -76,6 +76,7 @@ class Broker {
   std::int64_t wall_millis() const { return clock_.WallMillis(); }
   const std::string& broker_set() const { return options_.broker_set; }
   const store::RetentionPolicy& retention() const { return options_.retention; }
+  std::uint64_t removed_bytes(store::RetentionReason reason) const { return keeper_->removed_bytes(reason); }
   // The log's end that the image has, and the space on the volume.
   std::uint64_t image_offset() const { return image_->applied().offset; }
   absl::StatusOr<io::Space> space() const { return fs_.SpaceOf(options_.data_directory); }

@@ -50,6 +50,12 @@ void CollectStorage(const Broker& broker, http::MetricFamilies& families) {
   families.Gauge("rocketmq_storage_dispatch_behind_bytes", "Durable and not yet folded into the state image.",
                  number(flushed - std::min(flushed, broker.image_offset())), disk);
   families.Gauge("millrace_retention_age_seconds", "retention.age.", number(policy.age_millis) / 1e3);
+  for (const auto reason :
+       {store::RetentionReason::kAge, store::RetentionReason::kSize, store::RetentionReason::kWatermark}) {
+    families.Counter("millrace_retention_removed_bytes_total", "Segments removed by retention.",
+                     number(broker.removed_bytes(reason)),
+                     {{"reason", std::string(store::RetentionReasonName(reason))}});
+  }
   if (const auto segments = log.segments(); !segments.empty() && segments.front().last_log_time_millis > 0) {
     families.Gauge("rocketmq_storage_message_reserve_time_milliseconds", "Age of the oldest segment.",
                    number(std::max<std::int64_t>(broker.log_millis() - segments.front().last_log_time_millis, 0)),

@@ -211,6 +211,7 @@ absl::Status Keeper::Retain() {
   }
   if (plan.remove_below == 0) return absl::OkStatus();
   MR_ASSIGN_OR_RETURN(const std::uint64_t first, log_.RemoveBelow(plan.remove_below));
+  removed_bytes_[static_cast<std::size_t>(plan.reason)] += plan.remove_bytes;
   MR_LOG(Info, "retention removed segments",
          {{"first_offset", first}, {"bytes", plan.remove_bytes}, {"reason", store::RetentionReasonName(plan.reason)}});
   return queues_.RemoveBelow(first, [&](store::QueueKey key, std::int64_t minimum) {

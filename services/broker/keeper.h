@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -74,6 +75,11 @@ class Keeper {
   // Folds and flushes everything that is flushed in the log, then stops. Returns the checkpoint to close with.
   absl::StatusOr<store::Checkpoint> Finish();
 
+  // Since the start, of segments that went for `reason`. From any thread.
+  std::uint64_t removed_bytes(store::RetentionReason reason) const {
+    return removed_bytes_[static_cast<std::size_t>(reason)].load(std::memory_order_relaxed);
+  }
+
  private:
   void Run();
   bool FoldIsDone();
@@ -94,6 +100,8 @@ class Keeper {
   std::deque<FoldBatch> waiting_ ABSL_GUARDED_BY(mu_);
   bool woken_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+
+  std::array<std::atomic<std::uint64_t>, 4> removed_bytes_{};  // by RetentionReason
 
   // The thread's own.
   std::vector<FoldBatch> folding_;      // flushed, and not in the image

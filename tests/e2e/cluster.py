@@ -125,6 +125,7 @@ class Cluster:
         self.directory = directory
         self.processes = {}
         self.keys = None  # (access key, secret key) of the command line client
+        self.http = {}  # process -> address of its /metrics
         os.makedirs(directory, exist_ok=True)
         self._users_file = self._write("users.yaml", users)
         self._secret_file = self._write("secret", secret)
@@ -180,9 +181,14 @@ class Cluster:
 
     def cli(self, *arguments):
         """Runs `millrace ARGUMENTS --admin …` and returns its standard output."""
-        command = [os.path.join(BIN, "millrace"), *arguments, "--admin", self.admin()]
+        return self.run(*arguments, "--admin", self.admin(), keys=self.keys)
+
+    @classmethod
+    def run(cls, *arguments, keys=None):
+        """Runs `millrace ARGUMENTS` and returns its standard output; raises AssertionError when it fails."""
+        command = [os.path.join(BIN, "millrace"), *arguments]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
-                              env=self.environment(self.keys))
+                              env=cls.environment(keys))
         if done.returncode != 0:
             raise AssertionError(f"{' '.join(command)} exited with {done.returncode}: "
                                  f"{done.stderr.strip() or done.stdout.strip()}")
@@ -219,6 +225,7 @@ class UpCluster(Cluster):
         ports = {key: free_port() for key in ("proxy", "admin", "http", "broker", "nameserver")}
         arguments = ["up", "--data", os.path.join(self.directory, "data"),
                      "--tls.certificate-out", self._certificate("up"), *self._security(users=True)]
+        self.http["up"] = f"127.0.0.1:{ports['http']}"
         for key, port in ports.items():
             arguments += [f"--{key}.listen", f"127.0.0.1:{port}"]
         self._add("up", "millrace", *arguments).start()
@@ -262,14 +269,15 @@ class FiveCluster(Cluster):
         return f"127.0.0.1:{self.ports[name]}"
 
     def _command(self, name):
-        common = ["--http.listen", f"127.0.0.1:{free_port()}", *self._security(users=name.startswith("proxy"))]
+        self.http[name] = f"127.0.0.1:{free_port()}"
+        common = ["--http.listen", self.http[name], *self._security(users=name.startswith("proxy"))]
         if name.startswith("nameserver"):
             return ["millrace-nameserver", "--nameserver.listen", self.address(name), *common]
         if name == "broker":
             return ["millrace-broker", "--broker.listen", self.address(name), "--broker.name", "broker-a",
                     "--metadata.home", "broker-a", "--broker.data", os.path.join(self.directory, "data"),
                     "--nameserver.addresses", self.nameservers, *common]
-        return ["millrace-proxy", "--proxy.listen", self.address(name),
+        return ["millrace-proxy", "--proxy.listen", self.address(name), "--proxy.name", name,
                 "--proxy.data", os.path.join(self.directory, name),
                 "--admin.listen", f"127.0.0.1:{self.admin_ports[name]}",
                 "--nameserver.addresses", self.nameservers,

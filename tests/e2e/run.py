@@ -2,6 +2,7 @@
 
     python3 tests/e2e/run.py python                       what ctest runs as e2e_python
     python3 tests/e2e/run.py java --mode up --only basic  one case on `millrace up`
+    python3 tests/e2e/run.py monitoring                   dashboards and rules on a real Prometheus
     E2E_LONG=1 python3 tests/e2e/run.py kill              20 rounds instead of 3
 
 MILLRACE_BIN names the directory of the programs (default build/release/bin). A case that fails is run
@@ -20,6 +21,7 @@ import traceback
 import auth
 import exchange
 import faults
+import scraped
 from cluster import BIN, MODES
 from sdk import SDKS, available
 
@@ -46,11 +48,12 @@ def run_case(name, function, repeats):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("suite", choices=sorted(SDKS) + ["auth", "kill", "drain", "relay", "idle"])
+    parser.add_argument("suite", choices=sorted(SDKS) + ["auth", "kill", "drain", "relay", "idle", "monitoring"])
     parser.add_argument("--mode", choices=sorted(MODES) + ["all"], default="all")
     parser.add_argument("--only", default="", help="cases: basic, tls, failures; separated by commas")
     parser.add_argument("--repeats", type=int, default=1, help="how often a failed case is run again")
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--pictures", default="", help="monitoring only: no test, but pictures into this directory")
     parser.add_argument("--keep", default="", help="directory for logs and histories, which then stay")
     return parser.parse_args()
 
@@ -62,6 +65,9 @@ def main():
             print(f"skipped: {name} ({sdk.missing()})", flush=True)
     if options.suite in SDKS and options.suite not in available() or not available():
         return SKIPPED
+    if options.suite == "monitoring" and scraped.missing():
+        print(f"skipped: monitoring ({scraped.missing()})", flush=True)
+        return SKIPPED
     if not os.path.exists(os.path.join(BIN, "millrace")):
         print(f"no programs in {BIN}: run `make build` or set MILLRACE_BIN", flush=True)
         return 1
@@ -72,6 +78,8 @@ def main():
         cases = exchange.suites(options.suite, modes, [c for c in options.only.split(",") if c], directory)
     elif options.suite == "auth":
         cases = auth.suites(modes, directory)
+    elif options.suite == "monitoring":
+        cases = scraped.suites(directory, options.pictures)
     else:
         cases = faults.suites(options.suite, directory, os.environ.get("E2E_LONG", "0") not in ("", "0"), seed)
     failed = [name for name, function in cases if not run_case(name, function, options.repeats)]
