@@ -68,7 +68,7 @@ struct BrokerConfig {
         .OneOf({"sync", "async"});
     keys.Add("store.segment-bytes", &BrokerConfig::segment_bytes)
         .Doc("Size of one file of the commit log. A store keeps the size it was made with.")
-        .Range({1 << 20}, {16ll << 30})
+        .Range({16 << 20}, {16ll << 30})  // the largest record, progress of one cursor, fits
         .RocketmqName("mappedFileSizeCommitLog");
     keys.Add("store.unconfirmed-bytes", &BrokerConfig::unconfirmed_bytes)
         .Doc("Bytes of sends that may wait for the disk; beyond it sends get TOO_MANY_REQUESTS.")

@@ -43,7 +43,7 @@ class Parts(cluster.Cluster):
         arguments = {
             "nameserver": [],
             "broker": ["--metadata.home", "set-0", "--broker.data", os.path.join(self.directory, "data"),
-                       "--nameserver.addresses", self.address("nameserver"), "--store.segment-bytes", "1MiB"],
+                       "--nameserver.addresses", self.address("nameserver"), "--store.segment-bytes", "16MiB"],
             "proxy": ["--nameserver.addresses", self.address("nameserver"), "--admin.listen", self.admin()],
         }[name]
         if name == "broker" and "--broker.name" not in more:

@@ -68,6 +68,19 @@ TEST_F(WireTest, C_022_GroupAndSubscriptionsAreRepeatedWithTheirNamespace) {
             subscription.subscriptions(0).SerializeAsString());
 }
 
+// In bigger steps than links live through: they break and come back, the client's stream does not.
+TEST_F(WireTest, C_030_AnIdleStreamIsOpenAfterAnHour) {
+  const auto telemetry = client_.OpenTelemetry();
+  telemetry->Write(ConsumerSettings(v2::PUSH_CONSUMER, "orders"));
+  ASSERT_EQ(Answer(*telemetry).status().code(), v2::OK);
+  for (int minutes = 0; minutes < 60; minutes += 5) {
+    stack_.Advance(5 * 60'000);
+    WaitForLinkTick();
+  }
+  telemetry->Write(ConsumerSettings(v2::PUSH_CONSUMER, "invoices"));
+  EXPECT_EQ(Answer(*telemetry, 2).settings().subscription().subscriptions(0).topic().name(), "invoices");
+}
+
 TEST_F(WireTest, C_023_SettingsThatComeAgainAreAnsweredAgain) {
   const auto telemetry = client_.OpenTelemetry();
   for (std::size_t i = 1; i <= 3; ++i) {
