@@ -156,6 +156,11 @@ class Cases:
             return
         self._release.create_topic("unread")
         self._release.create_group("absent")
+        # A group has a backlog of the topics that it has received from.
+        self._send("unread", 1)
+        with self._forwarded() as options, Agents(os.path.join(self._directory, "absent")) as agents:
+            agents.start(self._languages[-1], "simple", "reader", topic="unread", group="absent", wait=5, count=1,
+                         **options).wait(60)
         self._send("unread", UNREAD)
         forwards = []
         try:

@@ -2,6 +2,7 @@
 
 import os
 
+from auth import HIDDEN
 from exchange import verify
 from kube import run
 from release import CLIENT_PORT, IN_CLUSTER, NAME
@@ -99,7 +100,7 @@ class Paths:
         return f"{counts['sends ok']} sent, {counts['deliveries']} delivered"
 
     def refused(self, address, keys, cause):
-        """A client without the right keys hears why; it neither sends nor receives."""
+        """A client without the right keys hears why, if its SDK tells; it neither sends nor receives."""
         with Agents(os.path.join(self._directory, "stranger"), IN_CLUSTER) as agents:
             agent = agents.start(self._languages[0], "send", "stranger", endpoints=address, topic="path-1", count=1,
                                  tls="off", keys_of=keys)
@@ -108,7 +109,7 @@ class Paths:
             except AssertionError:
                 pass  # some SDKs end with the error, some report it
             heard = " ".join(line.get("error") or "" for line in agent.of("error", "send"))
-            if cause not in heard or any(line["ok"] for line in agent.of("send")):
+            if not any(text in heard for text in (cause, *HIDDEN)) or any(line["ok"] for line in agent.of("send")):
                 raise AssertionError(f"a client without the right keys heard: {heard}")
 
 
