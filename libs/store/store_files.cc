@@ -184,7 +184,13 @@ absl::StatusOr<Opened> OpenStoreFiles(io::FileSystem& fs, const std::string& dir
 
   const std::string abort_path = Path(directory, "abort");
   MR_RETURN_IF_ERROR(ReadAbort(fs, abort_path, boot_id, opened));
-  if (!opened.unclean) MR_RETURN_IF_ERROR(NoteBoot(fs, directory, boot_id));
+  if (!opened.unclean) {
+    MR_RETURN_IF_ERROR(NoteBoot(fs, directory, boot_id));
+  } else {
+    // The start that wrote `abort` may have been killed before the name was durable. If a power cut took it now, the
+    // next start would see a clean stop.
+    MR_RETURN_IF_ERROR(fs.SyncDirectory(directory));
+  }
   return opened;
 }
 

@@ -37,7 +37,7 @@ struct Opened {
   std::unique_ptr<io::FileLock> lock;
 };
 
-// Locks the directory, reads identity (or makes it, with `expected`'s names), and leaves `abort` behind: with
+// Locks the directory, reads identity (or makes it, with `expected`'s names), and leaves `abort` behind, durable: with
 // `boot_id`, but after a power cut as it was, until NoteBoot().
 // Errors: kAlreadyExists       another process holds the lock; the holder is named
 //         kFailedPrecondition  the volume belongs to another cluster, broker set or replica: both are named

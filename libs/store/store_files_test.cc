@@ -220,6 +220,27 @@ TEST_F(StoreFilesTest, APowerCutAnywhereLeavesAStoreThatOpens) {
   }
 }
 
+TEST_F(StoreFilesTest, APowerCutIsSeenAlsoWhenTheFirstStartWasKilledAnywhere) {
+  ASSERT_TRUE(fs_.CreateDirectories("store").ok());
+  const auto start = fs_.Clone();
+  fs_.StartTrace();
+  ASSERT_TRUE(Open().ok());
+  const std::vector<TraceStep> trace = fs_.TakeTrace();
+  std::mt19937_64 random(5);
+  for (std::size_t steps = 0; steps <= trace.size(); ++steps) {
+    for (int i = 0; i < 20; ++i) {
+      const auto copy = start->Clone();
+      for (std::size_t k = 0; k < steps; ++k) copy->Apply(trace[k]);
+      const std::string store_id = OpenStoreFiles(*copy, "store", names_, "h", "boot-1")->identity.store_id;
+      copy->PowerCut(i == 0 ? Survival::kNothing : Survival::kRandom, random);
+      const auto cut = OpenStoreFiles(*copy, "store", names_, "h", "boot-2");
+      ASSERT_TRUE(cut.ok()) << cut.status() << " after operation " << steps;
+      EXPECT_TRUE(cut->power_cut) << "after operation " << steps;
+      EXPECT_EQ(cut->identity.store_id, store_id);
+    }
+  }
+}
+
 TEST(BootId, IsTheKernels) {
   EXPECT_EQ(BootId(), BootId());
   EXPECT_GE(BootId().size(), 32u);

@@ -102,6 +102,9 @@ void BrokerLife::Append(const std::vector<std::string>& payloads) { log_->Append
 
 void BrokerLife::AppendStart() {
   AppendMetadata(absl::StrCat(kStartMark, last_start_number_ + 1));
+  // Else the writer may take the next batch together with this one, and it is flushed with it: then there is no crash
+  // point between its write and its flush, and whether there is one would be the scheduler's choice.
+  if (options_.async_flush) WaitUntilWritten();
   if (power_cut_ && Drain()) MR_CHECK(NoteBoot(faults_, ".", boot_id_).ok());
 }
 
