@@ -174,27 +174,20 @@ std::size_t UnaryCall::UnsentBytes() const {
 }
 
 void UnaryCall::WriteAndFinish(std::string message) {
-  {
-    base::MutexLock lock(mu_);
-    if (std::exchange(finished_, true)) return;
-  }
-  answer_ = ToBuffer(std::move(message));
+  base::MutexLock lock(mu_);
+  if (!finished_) message_ = std::move(message);
   Answer(absl::OkStatus());
 }
 
 void UnaryCall::Finish(const absl::Status& status) {
-  std::optional<std::string> message;
-  {
-    base::MutexLock lock(mu_);
-    if (std::exchange(finished_, true)) return;
-    message = std::move(message_);
-  }
-  if (message && status.ok()) answer_ = ToBuffer(*std::move(message));
+  base::MutexLock lock(mu_);
   Answer(status);
 }
 
-// By whoever has set `finished_`.
 void UnaryCall::Answer(const absl::Status& status) {
+  if (std::exchange(finished_, true)) return;
+  if (message_ && status.ok()) answer_ = ToBuffer(*std::move(message_));
+  message_.reset();
   grpc_op ops[4] = {};
   std::size_t count = 0;
   ops[count++].op = GRPC_OP_SEND_INITIAL_METADATA;
@@ -215,8 +208,6 @@ void UnaryCall::Answer(const absl::Status& status) {
 }
 
 void UnaryCall::OnAnswered(bool ok) {
-  if (answer_ != nullptr) grpc_byte_buffer_destroy(std::exchange(answer_, nullptr));
-  grpc_slice_unref(std::exchange(details_, grpc_empty_slice()));
   {
     base::MutexLock lock(methods_->mu_);
     *link_ = next_;
@@ -226,6 +217,8 @@ void UnaryCall::OnAnswered(bool ok) {
   const CallEnd end = ok && cancelled_ == 0 ? CallEnd::kFinished : CallEnd::kCancelled;
   {
     base::MutexLock lock(mu_);
+    if (answer_ != nullptr) grpc_byte_buffer_destroy(std::exchange(answer_, nullptr));
+    grpc_slice_unref(std::exchange(details_, grpc_empty_slice()));
     end_ = end;
     then = std::exchange(then_, nullptr);
   }

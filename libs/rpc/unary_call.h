@@ -101,7 +101,7 @@ class UnaryCall final : public ServerCall, public std::enable_shared_from_this<U
 
   void OnRequest(bool ok);
   void OnAnswered(bool ok);
-  void Answer(const absl::Status& status);
+  void Answer(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);  // the first time only
 
   const std::shared_ptr<UnaryMethods> methods_;
   const UnaryMethods::Method& method_;
@@ -118,12 +118,12 @@ class UnaryCall final : public ServerCall, public std::enable_shared_from_this<U
   grpc_metadata_array headers_;
   grpc_byte_buffer* request_ = nullptr;
 
-  grpc_byte_buffer* answer_ = nullptr;  // until OnAnswered
-  grpc_slice details_;                  // of a status that is not OK, likewise
-  int cancelled_ = 0;
+  int cancelled_ = 0;  // written by gRPC before OnAnswered
 
   mutable base::Mutex mu_;
-  mutable std::string peer_ ABSL_GUARDED_BY(mu_);  // written once
+  grpc_byte_buffer* answer_ ABSL_GUARDED_BY(mu_) = nullptr;  // until OnAnswered
+  grpc_slice details_ ABSL_GUARDED_BY(mu_);                  // of a status that is not OK, likewise
+  mutable std::string peer_ ABSL_GUARDED_BY(mu_);            // written once
   std::optional<std::string> message_ ABSL_GUARDED_BY(mu_);
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<CallEnd> end_ ABSL_GUARDED_BY(mu_);

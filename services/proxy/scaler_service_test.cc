@@ -94,7 +94,7 @@ class ScalerServiceTest : public testing::Test {
 TEST_F(ScalerServiceTest, KnowsItsMethodsOnly) {
   EXPECT_EQ(service_.Kind("/externalscaler.ExternalScaler/IsActive"), rpc::CallKind::kUnary);
   EXPECT_EQ(service_.Kind("/externalscaler.ExternalScaler/StreamIsActive"), rpc::CallKind::kServerStream);
-  // KEDA does without it when it is not implemented.
+  // Others than the four, and those of another service on the port.
   EXPECT_EQ(service_.Kind("/externalscaler.ExternalScaler/StreamMetricSpec"), std::nullopt);
   EXPECT_EQ(service_.Kind("/millrace.admin.v1.Admin/IsActive"), std::nullopt);
 }
