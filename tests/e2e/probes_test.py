@@ -7,8 +7,6 @@ import os
 import subprocess
 import tempfile
 import unittest
-import urllib.error
-import urllib.request
 
 import cluster
 
@@ -16,14 +14,7 @@ SECONDS = 30
 
 
 def status_of(process, path):
-    """HTTP status of a page of the process; 0 when nobody listens."""
-    try:
-        with urllib.request.urlopen(f"http://{process.addresses['http']}{path}", timeout=5) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
+    return cluster.status_of(process.addresses["http"], path)
 
 
 class Parts(cluster.Cluster):

@@ -12,13 +12,11 @@ import tarfile
 import tempfile
 import time
 import unittest
-import urllib.error
-import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
 import engine as engines  # noqa: E402
-from cluster import free_port, wait_for  # noqa: E402
+from cluster import free_port, status_of, wait_for  # noqa: E402
 
 SIZE_MAX = 60_000_000
 USER = 65532
@@ -62,23 +60,13 @@ class Running:
             state = self.state()
             if state["Status"] not in ("running", "created", "initialized"):
                 raise AssertionError(f"exited with {state['ExitCode']} before it was ready: {self.log()}")
-            return http_code(port, "/readyz") == 200
+            return status_of(f"127.0.0.1:{port}", "/readyz") == 200
         wait_for(ready, START_SECONDS, lambda: f"/readyz on port {port}; it said: {self.log()}")
 
     def stop(self):
         """SIGTERM; returns the exit code. The engine kills what has not ended in time, so that is no 0."""
         ENGINE.call("stop", "-t", str(STOP_SECONDS), self.id, seconds=STOP_SECONDS + 30)
         return self.state()["ExitCode"]
-
-
-def http_code(port, path):
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
 
 
 def listen(**ports):
@@ -175,8 +163,8 @@ class Runs(unittest.TestCase):
 
     def check(self, container, http):
         container.wait_ready(http)
-        self.assertEqual(http_code(http, "/livez"), 200)
-        self.assertEqual(http_code(http, "/metrics"), 200)
+        self.assertEqual(status_of(f"127.0.0.1:{http}", "/livez"), 200)
+        self.assertEqual(status_of(f"127.0.0.1:{http}", "/metrics"), 200)
         self.assertEqual(ids_of(container.state()["Pid"]), {"Uid": USER, "Gid": USER})
         began = time.monotonic()
         self.assertEqual(container.stop(), 0, container.log())
